@@ -1,0 +1,1 @@
+"""What the OpenSearch engine is told: index settings, mapping and analysis tables, and a recipe for a local node."""
