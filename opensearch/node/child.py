@@ -139,9 +139,7 @@ class Child:
     def fail_if_ended(self, name: str) -> None:
         """Raise `ChildError` with the end of the log when the process is not running any more."""
         if not self.is_running:
-            raise ChildError(
-                f"{name} ended at its start with status {self.returncode}. Its log ends:\n{self.log_end()}"
-            )
+            raise ChildError(f"{name} ended with status {self.returncode}. Its log ends:\n{self.log_end()}")
 
     def wait_until(self, name: str, ready: Callable[[], bool], timeout_s: float) -> None:
         """Call `ready()` until it is true; raise `ChildError` when the process ends or `timeout_s` pass first."""
