@@ -1,3 +1,3 @@
-"""What every test can ask for."""
+"""Fixtures that every test may use."""
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.server_fixtures"]

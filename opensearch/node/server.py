@@ -174,7 +174,7 @@ class Node:
         health = self._get("/_cluster/health?wait_for_status=yellow&timeout=1s")
         return health is not None and not health["timed_out"]
 
-    def _get(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON the node answers
+    def _get(self, path: str) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", path)

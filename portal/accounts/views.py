@@ -1,0 +1,10 @@
+"""Sign-in, sign-out and what belongs to an account."""
+
+from flask import Blueprint, Flask
+
+blueprint = Blueprint("accounts", __name__)
+
+
+def init_app(app: Flask) -> None:
+    """Register the pages."""
+    app.register_blueprint(blueprint)

@@ -1,0 +1,1 @@
+"""The commands of `casebook`, a module for each subject."""
