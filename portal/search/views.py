@@ -58,9 +58,7 @@ class ResultsPage:
     @property
     def shown_facets(self) -> list[tuple[str, str]]:
         """Name and title of the facets that have something to choose."""
-        return [
-            (facet.name, str(facet.label)) for facet in self.asked.facets if self.result.facets.get(facet.name)
-        ]
+        return [(facet.name, str(facet.label)) for facet in self.asked.facets if self.result.facets.get(facet.name)]
 
     def toggled(self, facet: str, value: str) -> list[str]:
         """Return the facet's values after choosing, or taking back, one."""
