@@ -41,6 +41,7 @@ class Permission(StrEnum):
     """One thing that a role may do.  Routes declare these; templates ask `viewer.can`."""
 
     READ = "read"
+    KEEP_ACCOUNT = "keep_account"
     ASK = "ask"
     WORK_RECORDS = "work_records"
     READ_CUSTOMERS = "read_customers"
@@ -58,7 +59,7 @@ class Permission(StrEnum):
 
 
 _READER = frozenset({Permission.READ})
-_CUSTOMER = _READER | {Permission.ASK}
+_CUSTOMER = _READER | {Permission.KEEP_ACCOUNT, Permission.ASK}
 _AGENT = _CUSTOMER | {
     Permission.WORK_RECORDS,
     Permission.READ_CUSTOMERS,
