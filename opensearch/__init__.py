@@ -1,1 +1,1 @@
-"""What the OpenSearch engine is told: index settings, mapping and analysis tables, and a recipe for a local node."""
+"""Settings, mapping and analysis tables of the index, and the recipe for a node of one's own."""

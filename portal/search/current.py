@@ -1,0 +1,31 @@
+"""The engine of this process.  The one place of the search core that knows flask."""
+
+from flask import current_app
+
+from portal.search.embedded import EmbeddedEngine
+from portal.search.engine import SearchEngine
+from portal.search.opensearch import OpenSearchEngine
+from portal.settings import Settings
+
+EXTENSION = "casebook.engine"
+
+
+def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngine:
+    """Make the engine that the settings name.  Nothing is opened or asked before the first use.
+
+    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.
+    """
+    if settings.is_embedded_search:
+        return EmbeddedEngine(settings.data_dir / "index")
+    return OpenSearchEngine(
+        hosts=settings.search_url.split(","),
+        prefix=settings.search_prefix,
+        ca=settings.search_ca,
+        for_writing=for_writing,
+    )
+
+
+def engine() -> SearchEngine:
+    """Return the engine of the current application."""
+    found: SearchEngine = current_app.extensions[EXTENSION]
+    return found
