@@ -14,7 +14,8 @@ import portal.mail.models
 import portal.search.views
 import portal.service.views
 import portal.vocabulary.views
-from portal import extensions
+from portal import extensions, pages
+from portal.accounts.guard import refuse_undeclared
 from portal.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +28,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingsError: a setting cannot be used.
     """
     settings = settings or Settings.from_environ()
-    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder="../static")
+    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
@@ -46,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
+    pages.init_app(app, settings)
     for feature in (
         portal.accounts,
         portal.search,
@@ -57,4 +59,5 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.api,
     ):
         feature.views.init_app(app)
+    refuse_undeclared(app)
     return app
