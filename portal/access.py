@@ -85,7 +85,7 @@ STAFF_ROLES = frozenset({Role.AGENT, Role.EDITOR, Role.MANAGER, Role.ADMIN})
 _EDITING_ROLES = frozenset({Role.EDITOR, Role.MANAGER, Role.ADMIN})
 
 
-class Forbidden(Exception):  # noqa: N818  The name of the answer people get.
+class Forbidden(Exception):
     """The viewer may see the place but not do this.  Carries the missing permission."""
 
     def __init__(self, permission: Permission) -> None:

@@ -6,7 +6,6 @@ from flask_babel import gettext, ngettext
 from werkzeug.exceptions import Forbidden as ForbiddenAnswer
 from werkzeug.wrappers import Response
 
-import portal.service.models  # noqa: F401  Users point at customers: all tables must be known.
 from portal.access import Forbidden, Permission
 from portal.accounts import guard, sessions, sign_in
 from portal.accounts.forms import CodeForm, SignInForm
