@@ -24,6 +24,7 @@ import portal.service.views
 import portal.vocabulary.models
 import portal.vocabulary.views
 from portal import extensions, pages
+from portal.accounts.guard import refuse_undeclared
 from portal.search import sources
 from portal.settings import Settings
 
@@ -70,4 +71,5 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.api,
     ):
         feature.views.init_app(app)
+    refuse_undeclared(app)
     return app
