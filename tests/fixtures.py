@@ -1,4 +1,4 @@
-"""A portal on a fresh SQLite database, and the guard that no change of an indexed object goes without its outbox row."""
+"""A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -2,6 +2,8 @@
 
 from flask import Blueprint, Flask
 
+import portal.accounts.models  # noqa: F401
+
 blueprint = Blueprint("accounts", __name__)
 
 
