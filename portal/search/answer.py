@@ -25,7 +25,9 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
         if result.total == 0 and result.did_you_mean and request.page == 1:
             corrected = engine.search(replace(request, text=result.did_you_mean, with_correction=False))
             if corrected.total:
-                result = replace(corrected, query=request.text, corrected_from=request.text, did_you_mean=result.did_you_mean)
+                result = replace(
+                    corrected, query=request.text, corrected_from=request.text, did_you_mean=result.did_you_mean
+                )
     except (EngineDown, EngineBusy, BadQuery) as error:
         log.warning("search is degraded", reason=str(error), engine=engine.name)
         return degraded(request, registry=registry, engine_name=engine.name)
@@ -39,11 +41,12 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
 
 
 def degraded(request: SearchRequest, *, registry: Registry, engine_name: str) -> SearchResult:
-    """Search titles in SQL under the same audience rule: few features, no ranking, nothing hidden and nothing invented."""
+    """Search titles in SQL under the same audience rule: no ranking, nothing hidden and nothing invented."""
     began = time.perf_counter()
     kinds = request.filters.get("kind", ())
     words = request.query.words
-    total, hits, offset = 0, [], request.offset
+    total, offset = 0, request.offset
+    hits: list[Hit] = []
     for source in registry.sources.values():
         found, some = source.find_titles(request.viewer, words, kinds, request.size - len(hits), offset)
         hits += some
@@ -64,14 +67,12 @@ def degraded(request: SearchRequest, *, registry: Registry, engine_name: str) ->
 def named(
     facets: Mapping[str, tuple[FacetValue, ...]], registry: Registry, locale: str
 ) -> dict[str, tuple[FacetValue, ...]]:
-    """Put the names of categories, products and tags in place of their slugs: one query a facet, whatever its length."""
-    shown = {}
-    for facet, values in facets.items():
-        labels = registry.labels.get(facet)
-        if labels is not None and values:
+    """Put the names of categories, products and tags in place of their slugs, with one query a facet."""
+    shown = dict(facets)
+    for facet, labels in registry.labels.items():
+        if values := facets.get(facet):
             names = labels([value.value for value in values], locale)
-            values = tuple(replace(value, label=names.get(value.value, value.label)) for value in values)
-        shown[facet] = values
+            shown[facet] = tuple(replace(value, label=names.get(value.value, value.label)) for value in values)
     return shown
 
 

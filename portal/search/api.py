@@ -36,12 +36,22 @@ FACET_PARAMETERS = [
 @blueprint.route("/search")
 @blueprint.doc(
     parameters=[
-        {"in": "query", "name": "q", "schema": {"type": "string", "maxLength": 1000}, "description": "Words; empty browses."},
+        {
+            "in": "query",
+            "name": "q",
+            "schema": {"type": "string", "maxLength": 1000},
+            "description": "Words; empty browses.",
+        },
         *FACET_PARAMETERS,
         {"in": "query", "name": "sort", "schema": {"type": "string", "enum": ["relevance", "newest", "popular"]}},
         {"in": "query", "name": "page", "schema": {"type": "integer", "minimum": 1}},
         {"in": "query", "name": "size", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
-        {"in": "query", "name": "explain", "schema": {"type": "boolean"}, "description": "Staff: why each hit is here."},
+        {
+            "in": "query",
+            "name": "explain",
+            "schema": {"type": "boolean"},
+            "description": "Staff: why each hit is here.",
+        },
     ]
 )
 @blueprint.response(200, SearchResultSchema)
@@ -58,7 +68,9 @@ def search() -> dict[str, Any]:
 
 
 @blueprint.route("/suggest")
-@blueprint.doc(parameters=[{"in": "query", "name": "q", "required": True, "schema": {"type": "string", "maxLength": 200}}])
+@blueprint.doc(
+    parameters=[{"in": "query", "name": "q", "required": True, "schema": {"type": "string", "maxLength": 200}}]
+)
 @blueprint.response(200, SuggestionsSchema)
 @needs(Permission.READ)
 def suggest() -> dict[str, Any]:
@@ -81,6 +93,6 @@ def click(search_id: int) -> None:
     """Note which hit of a search was opened, and at which rank."""
     document_id = request.args.get("hit", "")
     rank = request.args.get("rank", "")
-    if not rank.isascii() or not rank.isdigit() or not 1 <= int(rank[:6]) <= 10_000 or not document_id:  # noqa: PLR2004
+    if not rank.isascii() or not rank.isdigit() or not 1 <= int(rank[:6]) <= 10_000 or not document_id:
         abort(400, gettext("Give the parameters hit and rank (1 to 10,000)."))
     search_log.add_click(search_id, user_id=current_viewer().user_id, document_id=document_id, rank=int(rank))

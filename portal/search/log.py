@@ -61,7 +61,7 @@ def _continued(request: SearchRequest, words: str) -> SearchLog | None:
 
 
 def add_click(search_id: int, *, user_id: int | None, document_id: str, rank: int) -> bool:
-    """Note which hit was opened and commit; the first click of a search counts, and only by whoever made it, within an hour."""
+    """Note which hit was opened and commit.  The first click within an hour counts, by whoever searched."""
     changed = db.session.execute(
         update(SearchLog)
         .where(

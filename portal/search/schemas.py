@@ -99,9 +99,7 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
         "missing_words": list(result.missing_words),
         "hits": [hit_to_json(hit) for hit in result.hits],
         "facets": {
-            name: [
-                {"value": v.value, "label": str(v.label), "count": v.count, "selected": v.selected} for v in values
-            ]
+            name: [{"value": v.value, "label": str(v.label), "count": v.count, "selected": v.selected} for v in values]
             for name, values in result.facets.items()
         },
     }

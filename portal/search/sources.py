@@ -18,8 +18,8 @@ class Source:
     """One indexed model.
 
     `readable_ids(viewer, ids)` returns those of the ids that the viewer may read at this moment, in one query.
-    `find_titles(viewer, words, kinds, limit, offset)` returns `(total, hits)` of rows whose title holds every word, newest
-    first, under the same rule: the search that is left when the engine is down.
+    `find_titles(viewer, words, kinds, limit, offset)` returns `(total, hits)` of rows whose title holds every word,
+    newest first, under the same rule: the search that is left when the engine is down.
     """
 
     kind: str
@@ -55,7 +55,7 @@ def register_labels(app: Flask, facet: str, labels: Labels) -> None:
 
 def registry() -> Registry:
     """Return the running app's registry."""
-    return _registry(cast("Flask", current_app))
+    return _registry(current_app)
 
 
 def _registry(app: Flask) -> Registry:
