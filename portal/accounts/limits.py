@@ -60,9 +60,7 @@ def count(purpose: str, *, account: str, address: str) -> Guess:
         return Guess((), account_bucket)
     at = now()
     _lock(limits)
-    db.session.execute(
-        delete(SignInAttempt).where(SignInAttempt.bucket.in_(limits), SignInAttempt.at < at - WINDOW)
-    )
+    db.session.execute(delete(SignInAttempt).where(SignInAttempt.bucket.in_(limits), SignInAttempt.at < at - WINDOW))
     used = {
         bucket: (number, oldest)
         for bucket, number, oldest in db.session.execute(
@@ -95,9 +93,7 @@ def forgive(guess: Guess) -> None:
 def forget_old() -> int:
     """Delete and commit what no limit looks at any more; returns how many rows that were."""
     deleted = db.session.execute(
-        delete(SignInAttempt)
-        .where(SignInAttempt.at < now() - WINDOW)
-        .execution_options(synchronize_session=False)
+        delete(SignInAttempt).where(SignInAttempt.at < now() - WINDOW).execution_options(synchronize_session=False)
     )
     db.session.commit()
     return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.

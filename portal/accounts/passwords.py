@@ -10,9 +10,7 @@ SHORTEST = 10
 LONGEST = 200
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """19 MiB and two passes, about 35 ms: many can sign in at once without the web process growing beyond its means."""
-NOBODYS = (
-    "$argon2id$v=19$m=19456,t=2,p=1$qo9h50QSdHpcjMUpLpSf0A$3qRspGk/nKK5T4wv+PUyErPkxUAaLgtGzGPblV4Rjs4"  # noqa: S105
-)
+NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$qo9h50QSdHpcjMUpLpSf0A$3qRspGk/nKK5T4wv+PUyErPkxUAaLgtGzGPblV4Rjs4"  # noqa: S105
 """The hash of a forgotten random text, verified where there is no account; a test keeps its cost equal to `HASHER`'s."""
 WELL_KNOWN = frozenset(
     """1234567890 12345678910 0123456789 0987654321 1111111111 aaaaaaaaaa abcdefghij administrator iloveyou123

@@ -33,9 +33,7 @@ APART = (
 )
 _ODD = re.compile(rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]")
 _ODD_PIECE = re.compile(rf"\S*[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]\S*")
-_ASCII_WORD = re.compile(
-    r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*"
-)
+_ASCII_WORD = re.compile(r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*")
 _FAST_WORD = re.compile(
     rf"[{LETTER}0-9_]+(?:(?:(?<=[{LETTER}])[':.\u00b7](?=[{LETTER}])|(?<=[0-9])['.,;](?=[0-9]))[{LETTER}0-9_]+)*"
     rf"|[{HAN}{KANA}]+"

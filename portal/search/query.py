@@ -112,9 +112,7 @@ def parse(text: str) -> Query:
     return Query(
         text=text,
         terms=_distinct(scoring, MOST_TERMS),
-        words=_distinct(
-            [*(w.plain for w in content if not w.is_east_asian), *analysis.words_of(quoted)], MOST_TERMS
-        ),
+        words=_distinct([*(w.plain for w in content if not w.is_east_asian), *analysis.words_of(quoted)], MOST_TERMS),
         typed=_distinct((word.text for word in content), MOST_TERMS),
         sequence=tuple(term for word in words for term in word.terms)[: 2 * MOST_TERMS],
         pairs=_pairs(words),
