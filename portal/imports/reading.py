@@ -75,9 +75,9 @@ def detect_encoding(sample: bytes) -> str:
 
 
 def _is_mostly_utf8(sample: bytes) -> bool:
-    """Say whether more lines are UTF-8 beyond ASCII than are not: then the others are damaged, not foreign."""
+    """Say whether at least half of the lines beyond ASCII are UTF-8: then the others are damaged, not foreign."""
     telling = [line for line in sample.splitlines() if not line.isascii()]
-    return 2 * sum(_decodes(line, "utf-8") for line in telling) > len(telling)
+    return 2 * sum(_decodes(line, "utf-8") for line in telling) >= len(telling)
 
 
 def _legacy_encoding(sample: bytes) -> str:
