@@ -16,19 +16,19 @@ from portal.imports.reading import Line, read
 
 BATCH = 200
 MOST_LISTED = 1000
-CREATED, UPDATED, UNCHANGED, REFUSED = "created", "updated", "unchanged", "refused"
+REFUSED = "refused"
 
 
 class ItemResult(Protocol):
     """What became of one item: `created`, `updated`, `unchanged` or `refused` with a reason."""
 
     @property
-    def outcome(self) -> str:
+    def status(self) -> str:
         """One of the four words."""
 
     @property
-    def reason(self) -> str:
-        """Why it was refused; empty otherwise."""
+    def reason(self) -> str | None:
+        """Why it was refused."""
 
 
 Take = Callable[[Sequence[dict[str, Any]]], Sequence[ItemResult]]
@@ -127,7 +127,7 @@ def _take(batch: Sequence[Line], take: Take, report: Report) -> None:
         else:
             good.append(line)
     for line, result in zip(good, take([line.item for line in good]) if good else (), strict=True):
-        if result.outcome == REFUSED:
-            report.refuse(line.number, line.item.get("id"), result.reason)
+        if result.status == REFUSED:
+            report.refuse(line.number, line.item.get("id"), result.reason or "")
         else:
-            setattr(report, result.outcome, getattr(report, result.outcome) + 1)
+            setattr(report, result.status, getattr(report, result.status) + 1)
