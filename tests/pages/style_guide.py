@@ -64,6 +64,13 @@ def make_guide(settings: Settings) -> Flask:
             "style_guide.html", form=form, moment=moment, Markup=Markup, degraded=bool(request.args.get("degraded"))
         )
 
+    for path in ("/knowledge", "/records", "/customers", "/reports", "/admin", "/help", "/sign-in", "/account", "/search"):
+
+        @app.route(path, endpoint=path[1:])
+        @needs(Permission.READ)
+        def place() -> str:
+            return render_template("home.html")
+
     @app.route("/style-guide/error/<int:status>")
     @needs(Permission.READ)
     def error(status: int) -> tuple[str, int]:
