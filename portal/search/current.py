@@ -2,9 +2,7 @@
 
 from flask import current_app
 
-from portal.search.embedded import EmbeddedEngine
 from portal.search.engine import SearchEngine
-from portal.search.opensearch import OpenSearchEngine
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
@@ -15,8 +13,13 @@ def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngin
 
     `for_writing` gives the worker's patience to bulk writes; readers give up after a second.
     """
+    # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
+        from portal.search.embedded import EmbeddedEngine
+
         return EmbeddedEngine(settings.data_dir / "index")
+    from portal.search.opensearch import OpenSearchEngine
+
     return OpenSearchEngine(
         hosts=settings.search_url.split(","),
         prefix=settings.search_prefix,
