@@ -26,7 +26,7 @@ NONCE_BYTES = 12
 _HEAD_BYTES = len(FORMAT) + KEY_ID_BYTES + NONCE_BYTES
 
 
-class Sealed(Exception):  # noqa: N818  What the value remains.
+class Sealed(Exception):
     """A sealed value cannot be opened; the text says where it stands and why."""
 
 

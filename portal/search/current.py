@@ -1,13 +1,14 @@
 """The engine of this process.  The one place of the search core that knows flask."""
 
+from threading import Lock
+
 from flask import current_app
 
-from portal.search.embedded import EmbeddedEngine
 from portal.search.engine import SearchEngine
-from portal.search.opensearch import OpenSearchEngine
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
+_making = Lock()
 
 
 def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngine:
@@ -15,8 +16,13 @@ def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngin
 
     `for_writing` gives the worker's patience to bulk writes; readers give up after a second.
     """
+    # Only the client of the engine in use is loaded: the other would cost every web process its memory.
     if settings.is_embedded_search:
+        from portal.search.embedded import EmbeddedEngine
+
         return EmbeddedEngine(settings.data_dir / "index")
+    from portal.search.opensearch import OpenSearchEngine
+
     return OpenSearchEngine(
         hosts=settings.search_url.split(","),
         prefix=settings.search_prefix,
@@ -26,6 +32,10 @@ def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngin
 
 
 def engine() -> SearchEngine:
-    """Return the engine of the current application."""
-    found: SearchEngine = current_app.extensions[EXTENSION]
+    """Return the engine of the current application, made at its first use and for reading only."""
+    with _making:
+        found: SearchEngine | None = current_app.extensions.get(EXTENSION)
+        if found is None:
+            found = make_engine(current_app.extensions["casebook.settings"])
+            current_app.extensions[EXTENSION] = found
     return found

@@ -10,11 +10,10 @@ from portal.accounts.guard import current_viewer, needs
 from portal.search import log as search_log
 from portal.search import sources
 from portal.search.answer import answer
-from portal.search.current import EXTENSION, engine, make_engine
+from portal.search.current import engine
 from portal.search.facets import FACETS
 from portal.search.request import SORTS, RequestError, SearchRequest
 from portal.search.results import SearchResult
-from portal.settings import Settings
 
 blueprint = Blueprint("search", __name__)
 
@@ -97,8 +96,7 @@ def description() -> Response:
     return Response(render_template("search/description.xml"), mimetype="application/opensearchdescription+xml")
 
 
-def init_app(app: Flask, settings: Settings) -> None:
-    """Register the page and open the engine."""
+def init_app(app: Flask) -> None:
+    """Register the page and the place where features tell what can be found."""
     sources.init_app(app)
-    app.extensions[EXTENSION] = make_engine(settings, for_writing=False)
     app.register_blueprint(blueprint)
