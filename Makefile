@@ -16,6 +16,7 @@ help:
 	@echo 'make test-fast  the part of the suite that needs no server'
 	@echo 'make check      style, types, imports, templates, then the whole suite'
 	@echo 'make format     put the code into the form that make check asks for'
+	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
 	@echo 'make install    the virtual environment in .venv alone'
 	@echo 'make install-production   the same without what only developers need'
 ifneq ($(wildcard tests/benchmarks/test_*.py),)
@@ -51,6 +52,11 @@ run: install
 	$(BIN)/casebook init
 	$(BIN)/casebook demo
 	$(BIN)/casebook up
+
+# The files taken from npm packages: fetched again, checked against static/vendor/VENDOR.toml, rebuilt.
+.PHONY: vendor
+vendor:
+	$(PYTHON) static/vendor/refresh.py
 
 .PHONY: servers
 servers: install

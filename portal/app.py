@@ -23,7 +23,8 @@ import portal.service.findable
 import portal.service.views
 import portal.vocabulary.models
 import portal.vocabulary.views
-from portal import extensions
+from portal import extensions, pages
+from portal.accounts.guard import refuse_undeclared
 from portal.search import sources
 from portal.settings import Settings
 
@@ -37,7 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingsError: a setting cannot be used.
     """
     settings = settings or Settings.from_environ()
-    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder="../static")
+    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
+    pages.init_app(app, settings)
     portal.search.views.init_app(app)
     for feature in (portal.knowledge, portal.service, portal.customers):
         sources.register(app, feature.findable.SOURCE)
@@ -69,4 +71,5 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.api,
     ):
         feature.views.init_app(app)
+    refuse_undeclared(app)
     return app

@@ -12,6 +12,7 @@ import portal.app
 from portal import outbox
 from portal.extensions import db
 from portal.settings import Settings
+from tests.people import Browser
 
 CHANGED = "tests.changed"
 
@@ -29,6 +30,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     """A portal with empty tables; an application context is pushed for the test."""
     made = portal.app.create_app(settings)
     made.config["TESTING"] = True
+    made.test_client_class = Browser
     with made.app_context():
         db.create_all()
         yield made
