@@ -4,17 +4,29 @@ from pathlib import Path
 
 from flask import Flask
 
+import portal.accounts.models
 import portal.accounts.views
 import portal.admin.views
+import portal.api.models
 import portal.api.views
 import portal.attachments.models
+import portal.audit
+import portal.customers.findable
 import portal.customers.views
+import portal.home.views
+import portal.knowledge.findable
 import portal.knowledge.views
 import portal.mail.models
+import portal.outbox
+import portal.search.models
 import portal.search.views
+import portal.service.findable
 import portal.service.views
+import portal.vocabulary.models
 import portal.vocabulary.views
-from portal import extensions
+from portal import extensions, pages
+from portal.accounts.guard import refuse_undeclared
+from portal.search import sources
 from portal.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingsError: a setting cannot be used.
     """
     settings = settings or Settings.from_environ()
-    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder="../static")
+    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
@@ -46,15 +58,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
+    pages.init_app(app, settings)
+    portal.search.views.init_app(app)
+    for feature in (portal.knowledge, portal.service, portal.customers):
+        sources.register(app, feature.findable.SOURCE)
     for feature in (
         portal.accounts,
-        portal.search,
         portal.vocabulary,
         portal.customers,
         portal.knowledge,
         portal.service,
+        portal.home,
         portal.admin,
         portal.api,
     ):
         feature.views.init_app(app)
+    refuse_undeclared(app)
     return app

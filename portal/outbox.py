@@ -24,7 +24,10 @@ class Indexed(Protocol):
     """A model whose objects have documents: it names its kind and has a whole-number id."""
 
     indexed_kind: ClassVar[str]
-    id: Mapped[int]
+
+    @property
+    def id(self) -> int:
+        """Return the object's id; None only before it is flushed."""
 
 
 class OutboxRow(Base):
@@ -89,7 +92,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
         return
     db.session.flush()
     at = now()
-    keys = {(thing.indexed_kind, cast("int", thing.id)) for thing in objects}
+    keys = {(thing.indexed_kind, thing.id) for thing in objects}
     rows = [
         {
             "kind": kind,

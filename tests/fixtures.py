@@ -1,4 +1,4 @@
-"""A portal on a fresh SQLite database, and the guard that no change of an indexed object goes without its outbox row."""
+"""A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +12,7 @@ import portal.app
 from portal import outbox
 from portal.extensions import db
 from portal.settings import Settings
+from tests.people import Browser
 
 CHANGED = "tests.changed"
 
@@ -29,6 +30,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     """A portal with empty tables; an application context is pushed for the test."""
     made = portal.app.create_app(settings)
     made.config["TESTING"] = True
+    made.test_client_class = Browser
     with made.app_context():
         db.create_all()
         yield made

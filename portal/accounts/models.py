@@ -25,12 +25,20 @@ class User(Base):
     epoch: Mapped[int] = mapped_column(default=0)
     """Sessions and API tokens of an older epoch are void: raising it signs the user out everywhere."""
     totp_secret: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_pending: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """A new secret that was shown and waits for its first code."""
     totp_last_step: Mapped[int | None]
+    """The time step of the last accepted code: it and older ones are refused."""
     locale: Mapped[str | None] = mapped_column(String(10))
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_seen_at: Mapped[datetime | None]
 
     sessions: Mapped[list["UserSession"]] = relationship(back_populates="user", cascade="all, delete-orphan")
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Flask-Login asks this: whoever was found by a session is."""
+        return True
 
     @property
     def viewer(self) -> Viewer:
@@ -75,8 +83,19 @@ class APIToken(Base):
     user: Mapped[User] = relationship()
 
 
+class RecoveryCode(Base):
+    """Stands in once for a code of the second factor.  Random enough for a plain hash."""
+
+    __tablename__ = "recovery_code"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    code_hash: Mapped[str] = mapped_column(String(64))
+    used_at: Mapped[datetime | None]
+
+
 class OneTimeToken(Base):
-    """An invitation or a password reset: hashed, used once, short-lived."""
+    """An invitation, a password reset or a sign-in that waits for its code: hashed, used once, short-lived."""
 
     __tablename__ = "one_time_token"
 

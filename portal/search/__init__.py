@@ -1,1 +1,1 @@
-"""What is asked, how it is answered, and by which engine."""
+"""Search: what was asked, the engines that answer, and what they answer with."""
