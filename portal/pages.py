@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
-from flask import Flask, Response, current_app, g, redirect, render_template, request
+from flask import Flask, Response, current_app, g, has_request_context, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString, lazy_gettext
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, default_exceptions
@@ -122,7 +122,12 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def choose_language() -> str:
-    """Return the interface's language: asked for, chosen before, the account's, the browser's, else English."""
+    """Return the interface's language: asked for, chosen before, the account's, the browser's, else English.
+
+    Commands and jobs speak English.
+    """
+    if not has_request_context():
+        return "en"
     asked = request.args.get("lang") or request.cookies.get(LANGUAGE_COOKIE) or _account_language() or ""
     known = language_of(asked)
     if known:
@@ -148,6 +153,8 @@ def choose_theme() -> str:
 
 def choose_zone() -> str:
     """Return the reader's time zone, which their browser tells through a cookie; UTC until it has."""
+    if not has_request_context():
+        return "UTC"
     zone = request.cookies.get(ZONE_COOKIE, "")
     return zone if zone in available_timezones() else "UTC"
 

@@ -25,7 +25,7 @@ IN_TOTAL = 3000
 """Guesses within `WINDOW`."""
 
 
-class TooManyAttempts(Exception):  # noqa: N818  What there were.
+class TooManyAttempts(Exception):
     """The limit is reached; `retry_after_s` says when the next guess will be judged."""
 
     def __init__(self, retry_after_s: int) -> None:

@@ -171,6 +171,8 @@ def build_values(
         values = sorted((value for value, count in counts.items() if count), key=lambda v: (-counts[v], v))[:limit]
         values += [value for value in chosen if value not in values]
     return tuple(
-        FacetValue(value=value, label=label_of(facet.name, value), count=counts.get(value, 0), selected=value in chosen)
+        FacetValue(
+            value=value, label=label_of(facet.name, value), count=counts.get(value, 0), selected=value in chosen
+        )
         for value in values
     )

@@ -81,7 +81,9 @@ class SearchRequest:
         if self.sort not in SORTS:
             raise _unknown("sort", self.sort, SORTS)
         if not 1 <= self.size <= LARGEST_SIZE:
-            raise RequestError("size", gettext("size: give a whole number from 1 to %(most)s.", most=LARGEST_SIZE))
+            raise RequestError(
+                "size", gettext("size: give a whole number from 1 to %(most)s.", most=LARGEST_SIZE)
+            )
         if self.page < 1:
             raise RequestError("page", gettext("page: give a whole number from 1."))
         if self.page * self.size > DEEPEST_HIT:
