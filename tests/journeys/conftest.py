@@ -43,7 +43,9 @@ def serving(app: WSGIApplication) -> Iterator[str]:
 def guide_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The style guide, which needs no database."""
     folder: Path = tmp_path_factory.mktemp("guide")
-    with serving(make_guide(Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "s" * 40}))) as url:
+    with serving(
+        make_guide(Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "s" * 40}))
+    ) as url:
         yield url
 
 
@@ -69,7 +71,10 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         context.add_cookies([{"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()])
         page = context.new_page()
         page.on("pageerror", lambda error: mistakes.append(str(error)))
-        page.on("console", lambda message: mistakes.append(message.text) if "Content Security Policy" in message.text else None)
+        page.on(
+            "console",
+            lambda message: mistakes.append(message.text) if "Content Security Policy" in message.text else None,
+        )
         page.goto(url, wait_until="networkidle")
         return page
 
