@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.routing import IntegerConverter, Map
 
 import portal.accounts.models
 import portal.accounts.views
@@ -32,6 +33,13 @@ from portal.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 
 
+class WholeNumber(IntegerConverter):
+    """A whole number in an address; what no database column can hold is no address at all."""
+
+    def __init__(self, url_map: Map, max: int = 2**31 - 1) -> None:  # noqa: A002  werkzeug's name.
+        super().__init__(url_map, max=max)
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Make the portal.  Nothing is read from the environment when settings are given.
 
@@ -53,6 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_ENABLED=settings.limits,
         WTF_CSRF_TIME_LIMIT=None,
     )
+    app.url_map.converters["int"] = WholeNumber
     app.extensions["casebook.settings"] = settings
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
