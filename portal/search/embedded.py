@@ -31,7 +31,16 @@ from portal.access import Viewer
 from portal.search import analysis, corrections, stored, suggestions
 from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineLocked, IndexCorrupt, IndexMissing
-from portal.search.facets import AGES, FACETS, MOST_VALUES, OLDER, UPDATED, Facet, build_values, period_of
+from portal.search.facets import (
+    FACETS,
+    MOST_VALUES,
+    UPDATED,
+    Facet,
+    age_bounds,
+    build_values,
+    count_ages,
+    period_of,
+)
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse, read_words
@@ -524,7 +533,7 @@ class _Search:
         marker = Marker(self.plan) if request.with_highlights else None
         hits = tuple(self._hit(score if order is None else 0.0, address, marker) for score, address in found.hits)
         total = int(found.count or 0)
-        missing = self._missing() if request.with_correction else ()
+        missing = self._missing(marker.seen if marker else ()) if request.with_correction else []
         return SearchResult(
             query=request.text,
             engine=EmbeddedEngine.name,
@@ -627,7 +636,7 @@ class _Search:
         for facet in facets:
             buckets = answer[facet.name]["buckets"]
             if facet.is_dates:
-                counts[facet.name] = _ages([bucket["doc_count"] for bucket in buckets])
+                counts[facet.name] = count_ages([bucket["doc_count"] for bucket in buckets])
             else:
                 counts[facet.name] = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
         return counts
@@ -652,17 +661,18 @@ class _Search:
                 found.append(MatchedField(field=name, score=round(hits[0][0], 4)))
         return tuple(sorted(found, key=lambda f: -f.score))
 
-    def _missing(self) -> list[TypedWord]:
-        return corrections.missing_words(self.words, self._is_readable)
+    def _missing(self, seen: Collection[str] = ()) -> list[TypedWord]:
+        return corrections.missing_words(self.words, self._readable, seen)
+
+    def _readable(self, terms: Iterable[str]) -> set[str]:
+        return {term for term in terms if self._is_readable(term)}
 
     def _is_readable(self, term: str) -> bool:
-        fields = [Field.ALL, Field.CODES, *((Field.INTERNAL,) if self.viewer.is_staff else ())]
-        if len(term) == 1:
-            fields.append(Field.CHARACTERS)
-        there = [f for f in fields if self.searcher.doc_freq(f.value, term)]
+        fields = [Field.ALL, Field.CODES, Field.CHARACTERS, *((Field.INTERNAL,) if self.viewer.is_staff else ())]
+        there = [f.value for f in fields if self.searcher.doc_freq(f.value, term)]
         if not there:
             return False
-        ways = Query.boolean_query([(Occur.Should, _term(self.schema, f.value, term)) for f in there])
+        ways = Query.boolean_query([(Occur.Should, _term(self.schema, name, term)) for name in there])
         query = Query.boolean_query([(Occur.Must, self.rights), (Occur.Must, ways)])
         return _count(self.searcher, query) > 0
 
@@ -749,19 +759,9 @@ def _count(searcher: tantivy.Searcher, query: Query) -> int:
 def _aggregation(facet: Facet, now: datetime) -> dict[str, Any]:
     if not facet.is_dates:
         return {"terms": {"field": _column(facet.name), "size": MOST_VALUES, "segment_size": 10 * MOST_VALUES}}
-    bounds = [stored.epoch(now - age) for age in reversed(AGES.values())]
+    bounds = [stored.epoch(moment) for moment in age_bounds(now)]
     ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in zip(bounds, bounds[1:], strict=False))]
     return {"range": {"field": "updated_at", "ranges": [*ranges, {"from": bounds[-1]}]}}
-
-
-def _ages(counts: Sequence[int]) -> dict[str, int]:
-    """Turn counts of stretches, oldest first, into counts of ages, each of which holds the younger ones."""
-    found = {OLDER: counts[0]}
-    total = 0
-    for name, count in zip(AGES, reversed(counts[1:]), strict=True):
-        total += count
-        found[name] = total
-    return found
 
 
 def _read(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> tuple[str, dict[str, Any]]:

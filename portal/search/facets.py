@@ -4,7 +4,7 @@ Several values of one facet widen (OR), several facets narrow (AND), and the cou
 and respect all others.  Both engines, the page, the API and the command line read this list; a new facet is a new row.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -149,6 +149,21 @@ def period_of(value: str, now: datetime) -> Period:
     if begins_at and ends_at and begins_at >= ends_at:
         raise ValueError(f"{value!r} ends before it begins")
     return Period(begins_at, ends_at)
+
+
+def age_bounds(now: datetime) -> list[datetime]:
+    """Return the moments that part the ages, oldest first: counted between them, no document is counted twice."""
+    return [now - age for age in sorted(AGES.values(), reverse=True)]
+
+
+def count_ages(stretches: Sequence[int]) -> dict[str, int]:
+    """Turn counts between `age_bounds`, oldest first, into counts of ages, each of which holds the younger ones."""
+    found = {OLDER: stretches[0]}
+    total = 0
+    for name, count in zip(AGES, reversed(stretches[1:]), strict=True):
+        total += count
+        found[name] = total
+    return found
 
 
 def _midnight(day: date) -> datetime:
