@@ -43,9 +43,7 @@ def missing_words(
     ]
 
 
-def corrected(
-    text: str, missing: Sequence[TypedWord], texts_near: Callable[[str, int], Iterable[str]]
-) -> str | None:
+def corrected(text: str, missing: Sequence[TypedWord], texts_near: Callable[[str, int], Iterable[str]]) -> str | None:
     """Return the text with misspelt words replaced; None when there is nothing to mend or nothing near enough.
 
     `texts_near(word, distance)` gives texts, readable to whoever asks, that hold a word at most so many edits away.

@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,10 @@ WRITER_MEMORY = 96_000_000
 WRITER_THREADS = 1
 MOST_PENDING = 50_000
 WALK_STEP = 5_000
+SEGMENT_FILES = frozenset({".term", ".idx", ".pos", ".fieldnorm", ".fast", ".store", ".del"})
 KINDS = ("article", "record", "customer")
 KEY_BITS = 56
+LONGEST_NUMBER = 17
 HASHED = 1 << 63
 
 
@@ -167,7 +171,8 @@ class EmbeddedEngine:
             if typed.pinyin:
                 pinyin = Query.regex_query(schema, "pinyin", _prefix(typed.pinyin))
                 ways.append((Occur.Should, Query.const_score_query(pinyin, 0.5)))
-            query = Query.boolean_query([(Occur.Must, _rights(schema, viewer)), (Occur.Must, Query.boolean_query(ways))])
+            any_way = Query.boolean_query(ways)
+            query = Query.boolean_query([(Occur.Must, _rights(schema, viewer)), (Occur.Must, any_way)])
             hits = searcher.search(query, suggestions.CANDIDATES, count=False).hits
             found = [(score, *_read(searcher, address)) for score, address in hits]
         return suggestions.rank(typed, found, limit)
@@ -217,9 +222,9 @@ class EmbeddedEngine:
             name = self._live_name()
             documents = self.count(name)
         except EngineDown as error:
-            return EngineHealth(engine=self.name, is_up=False, detail=str(error), version=tantivy.__version__)
+            return EngineHealth(engine=self.name, is_up=False, detail=str(error), version=version("tantivy"))
         return EngineHealth(
-            engine=self.name, is_up=True, version=tantivy.__version__, live_index=name, documents=documents
+            engine=self.name, is_up=True, version=version("tantivy"), live_index=name, documents=documents
         )
 
     # The indices
@@ -281,7 +286,10 @@ class EmbeddedEngine:
         except (ValueError, TypeError, OverflowError) as error:
             # The text of these errors may quote the document; its kind of error may be told.
             return WriteOutcome(
-                id=item.id, version=item.version, outcome=Outcome.REFUSED, reason=f"cannot be indexed: {type(error).__name__}"
+                id=item.id,
+                version=item.version,
+                outcome=Outcome.REFUSED,
+                reason=f"cannot be indexed: {type(error).__name__}",
             )
         if known is not None:
             opened.writer.delete_documents_by_term("key", key)
@@ -361,7 +369,7 @@ class EmbeddedEngine:
         """See `SearchEngine.check`: compare every file with the checksum that was written behind it."""
         self._open(index)
         for path in sorted(self._path(index).iterdir()):
-            if path.suffix in {".term", ".idx", ".pos", ".fieldnorm", ".fast", ".store", ".del"} and not _is_whole(path):
+            if path.suffix in SEGMENT_FILES and not _is_whole(path):
                 raise _corrupt(index, f"the file {path.name} is damaged")
 
     def close(self) -> None:
@@ -532,7 +540,7 @@ class _Search:
         )
         marker = Marker(self.plan) if request.with_highlights else None
         hits = tuple(self._hit(score if order is None else 0.0, address, marker) for score, address in found.hits)
-        total = int(found.count or 0)
+        total = int(_total(found))
         missing = self._missing(marker.seen if marker else ()) if request.with_correction else []
         return SearchResult(
             query=request.text,
@@ -568,9 +576,7 @@ class _Search:
             return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in self.chosen.items() if not matches(chosen))
         if kept_out:
-            return Explanation(
-                id=document_id, presence=Presence.FILTERED, matched_fields=fields, filters=kept_out
-            )
+            return Explanation(id=document_id, presence=Presence.FILTERED, matched_fields=fields, filters=kept_out)
         ranked = self.searcher.search(self._query(self.chosen.values()), DEEPEST_HIT, count=False).hits
         place = next(
             (n for n, (_, a) in enumerate(ranked, 1) if (a.segment_ord, a.doc) == (address.segment_ord, address.doc)), 0
@@ -753,14 +759,19 @@ def _plan_parts(schema: tantivy.Schema, plan: Plan) -> list[tuple[Occur, Query]]
 
 
 def _count(searcher: tantivy.Searcher, query: Query) -> int:
-    return int(searcher.search(query, 1, count=True).count or 0)
+    return _total(searcher.search(query, 1, count=True))
+
+
+def _total(found: tantivy.SearchResult) -> int:
+    # The library's own annotations forget this attribute.
+    return int(found.count)  # type: ignore[attr-defined]
 
 
 def _aggregation(facet: Facet, now: datetime) -> dict[str, Any]:
     if not facet.is_dates:
         return {"terms": {"field": _column(facet.name), "size": MOST_VALUES, "segment_size": 10 * MOST_VALUES}}
     bounds = [stored.epoch(moment) for moment in age_bounds(now)]
-    ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in zip(bounds, bounds[1:], strict=False))]
+    ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in pairwise(bounds))]
     return {"range": {"field": "updated_at", "ranges": [*ranges, {"from": bounds[-1]}]}}
 
 
@@ -776,9 +787,8 @@ def _read(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> tuple[str,
 def _key(document_id: str) -> int:
     """Return a number for an id: reversible for the kinds the product indexes, a hash for any other."""
     kind, _, number = document_id.partition(":")
-    if kind in KINDS and number.isascii() and number.isdigit() and str(int(number)) == number:
-        if (value := int(number)) < 1 << KEY_BITS:
-            return (KINDS.index(kind) << KEY_BITS) | value
+    if kind in KINDS and number.isascii() and number.isdigit() and len(number) < LONGEST_NUMBER and number[0] != "0":
+        return (KINDS.index(kind) << KEY_BITS) | int(number)
     return HASHED | int.from_bytes(blake2b(document_id.encode(), digest_size=8).digest(), "big") >> 1
 
 
@@ -861,7 +871,7 @@ def _is_whole(path: Path) -> bool:
     """Compare a file with the checksum in its footer: JSON, its length, and a magic number."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size < 8:  # noqa: PLR2004
+        if size < 8:
             return False
         file.seek(size - 8)
         length, magic = struct.unpack("<II", file.read(8))

@@ -168,7 +168,7 @@ def count_ages(stretches: Sequence[int]) -> dict[str, int]:
 
 def _midnight(day: date) -> datetime:
     # The first and last years leave no room for a day's step or a time zone's shift.
-    if not 1 < day.year < 9999:  # noqa: PLR2004
+    if not 1 < day.year < 9999:
         raise ValueError(f"{day.isoformat()!r} is out of range")
     return datetime.combine(day, time(), UTC)
 
@@ -186,8 +186,6 @@ def build_values(
         values = sorted((value for value, count in counts.items() if count), key=lambda v: (-counts[v], v))[:limit]
         values += [value for value in chosen if value not in values]
     return tuple(
-        FacetValue(
-            value=value, label=label_of(facet.name, value), count=counts.get(value, 0), selected=value in chosen
-        )
+        FacetValue(value=value, label=label_of(facet.name, value), count=counts.get(value, 0), selected=value in chosen)
         for value in values
     )

@@ -1,8 +1,8 @@
 """The engine for production: OpenSearch, any number of nodes, through opensearch-py.
 
-An alias with the installation's prefix names the live index.  Every index has a second alias of its own that writes must
-go through, so that a write to a dropped index is refused and never makes a new one without a mapping.  Queries are built
-from analysed terms; what people type never reaches a query parser.
+An alias with the installation's prefix names the live index.  Every index has a second alias of its own that writes
+must go through, so that a write to a dropped index is refused and never makes a new one without a mapping.  Queries are
+built from analysed terms; what people type never reaches a query parser.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,7 +38,7 @@ from portal.search.facets import (
     period_of,
 )
 from portal.search.highlight import Marker
-from portal.search.query import Query, TypedWord, parse, read_words
+from portal.search.query import Query, TypedWord, read_words
 from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import (
@@ -160,7 +161,7 @@ class OpenSearchEngine:
             retry_on_timeout=several and not for_writing,
             http_compress=False,
             maxsize=16,
-            **({"ca_certs": str(ca)} if ca else {}),
+            ca_certs=str(ca) if ca else None,
         )
         self._breaker = Breaker()
 
@@ -579,7 +580,7 @@ class OpenSearchEngine:
                 f"OpenSearch at {self._hosts} refuses the user ({kind or status}). "
                 "Check the name and password in CASEBOOK_SEARCH_URL."
             )
-        if status >= SERVER_ERROR or status == 408:  # noqa: PLR2004
+        if status >= SERVER_ERROR or status == 408:
             return EngineDown(f"OpenSearch at {self._hosts} cannot answer ({kind or status}).")
         return BadQuery(f"OpenSearch refused a query ({kind or status}).")
 
@@ -667,7 +668,7 @@ class _Search:
         if not facet.is_dates:
             return {"terms": {"field": facet.name, "size": MOST_VALUES}}
         bounds = [moment.isoformat() for moment in age_bounds(self.request.now)]
-        ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in zip(bounds, bounds[1:], strict=False))]
+        ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in pairwise(bounds))]
         return {"date_range": {"field": "updated_at", "ranges": [*ranges, {"from": bounds[-1]}]}}
 
     def _filter(self, name: str, values: Sequence[str]) -> Json:
@@ -749,7 +750,8 @@ def _counted(answer: Json, name: str) -> Json:
         if name in answer.get(group, {}):
             found: Json = answer[group][name]
             return found
-    return answer.get(name, {"buckets": []})
+    alone: Json = answer.get(name, {"buckets": []})
+    return alone
 
 
 def _counts(facet: Facet, answer: Json) -> dict[str, int]:

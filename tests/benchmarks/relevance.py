@@ -1,6 +1,6 @@
 """Ask the judged questions of the open collections and print how well each is answered.
 
-    python -m tests.benchmarks.relevance --data FOLDER [--url http://127.0.0.1:9200] [--sets mtrag_un cmrc2018]
+python -m tests.benchmarks.relevance --data FOLDER [--url http://127.0.0.1:9200] [--sets mtrag_un cmrc2018]
 """
 
 import argparse
@@ -53,9 +53,7 @@ def measure(engine: SearchEngine, folder: Path) -> Evaluation:
     rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
     with (folder / "qrels.tsv").open(encoding="utf-8") as lines:
         judgements = read_judgements(lines)
-    blank = SearchRequest(
-        viewer=ANONYMOUS, size=10, with_facets=False, with_highlights=False, with_correction=False
-    )
+    blank = SearchRequest(viewer=ANONYMOUS, size=10, with_facets=False, with_highlights=False, with_correction=False)
 
     def find(text: str) -> list[str]:
         result = engine.search(replace(blank, text=text[:LONGEST_TEXT]))
