@@ -19,9 +19,10 @@ TABLE = Path(__file__).with_name("fold.txt")
 
 # Taiwan's words that are written alike in Simplified text but mean something else there would turn correct text wrong
 # (驱动程序 into 驱动进程).  A word whose key has no Traditional-only character is taken only after this review.
-REVIEWED = frozenset(
-    ["程式", "程式碼", "滑鼠", "光碟", "硬碟", "磁碟", "巨集", "使用者", "演算法", "非同步", "游標", "伺服器", "位元", "位元組", "記憶體", "印表機", "行動電話", "隨身碟", "解析度"]
-)
+_REVIEWED = """
+程式 程式碼 滑鼠 光碟 硬碟 磁碟 巨集 使用者 演算法 非同步 游標 伺服器 位元 位元組 記憶體 印表機 行動電話 隨身碟 解析度
+"""
+REVIEWED = frozenset(_REVIEWED.split())
 # 么 stands in every other Chinese sentence (什么); OpenCC's second reading 幺 must never replace it.
 NEVER = frozenset("么")
 

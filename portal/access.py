@@ -41,6 +41,7 @@ class Permission(StrEnum):
     """One thing that a role may do.  Routes declare these; templates ask `viewer.can`."""
 
     READ = "read"
+    KEEP_ACCOUNT = "keep_account"
     ASK = "ask"
     WORK_RECORDS = "work_records"
     READ_CUSTOMERS = "read_customers"
@@ -58,7 +59,7 @@ class Permission(StrEnum):
 
 
 _READER = frozenset({Permission.READ})
-_CUSTOMER = _READER | {Permission.ASK}
+_CUSTOMER = _READER | {Permission.KEEP_ACCOUNT, Permission.ASK}
 _AGENT = _CUSTOMER | {
     Permission.WORK_RECORDS,
     Permission.READ_CUSTOMERS,
@@ -84,7 +85,7 @@ STAFF_ROLES = frozenset({Role.AGENT, Role.EDITOR, Role.MANAGER, Role.ADMIN})
 _EDITING_ROLES = frozenset({Role.EDITOR, Role.MANAGER, Role.ADMIN})
 
 
-class Forbidden(Exception):  # noqa: N818  The name of the answer people get.
+class Forbidden(Exception):
     """The viewer may see the place but not do this.  Carries the missing permission."""
 
     def __init__(self, permission: Permission) -> None:
@@ -161,6 +162,11 @@ _NARROWNESS = {audience: rank for rank, audience in enumerate(Audience)}
 def narrowest(*audiences: Audience | str | None) -> Audience:
     """Return the narrowest of the given audiences; a category's audience narrows that of its articles."""
     return max((Audience(a) for a in audiences if a is not None), key=_NARROWNESS.__getitem__, default=Audience.PUBLIC)
+
+
+def audience_is_readable(viewer: Viewer, audience: Audience | str) -> bool:
+    """Say whether the viewer may know of something meant for this audience, such as a category."""
+    return _AUDIENCE_TOKENS[Audience(audience)] in viewer.tokens
 
 
 def article_tokens(

@@ -6,7 +6,7 @@ write lock at its first write and not before, so that writers queue on the busy 
 
 import sqlite3
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from flask_babel import Babel
 from flask_limiter import Limiter
@@ -17,10 +17,10 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, registry
 
 BUSY_TIMEOUT_S = 30
-READING = ("SELECT", "PRAGMA", "EXPLAIN", "WITH")
+READING = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
 class Moment(TypeDecorator[datetime]):
@@ -52,16 +52,19 @@ def now() -> datetime:
 class Base(DeclarativeBase):
     """What every model inherits; constraint names are fixed so that migrations can speak of them."""
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
+    # The registry is given whole because Flask-SQLAlchemy copies this class and shares what it finds here.
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={datetime: Moment()},
     )
-    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: Moment()}
 
 
 db = SQLAlchemy(model_class=Base)
@@ -73,7 +76,7 @@ limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, 
 
 
 @event.listens_for(Engine, "connect")
-def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401, ARG001  The driver's own types.
+def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001  The driver's own types.
     if not isinstance(connection, sqlite3.Connection):
         return
     # Autocommit until our own BEGIN IMMEDIATE: the driver's deferred BEGIN would read first, then fail to upgrade
@@ -94,15 +97,15 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ANN401, ARG0
 
 @event.listens_for(Engine, "before_cursor_execute")
 def _begin_at_first_write(
-    connection: Connection,
-    cursor: Any,
-    statement: str,
-    parameters: Any,
-    context: Any,
-    executemany: bool,  # noqa: ANN401, ARG001, FBT001
+    connection: Connection, cursor: Any, statement: str, _parameters: Any, context: Any, _executemany: bool
 ) -> None:
-    raw = connection.connection.dbapi_connection
+    raw: Any = connection.connection.dbapi_connection
     if not isinstance(raw, sqlite3.Connection) or raw.in_transaction:
         return
-    if not statement.lstrip().upper().startswith(READING):
+    words = statement.lstrip().upper()
+    if words.startswith("WITH") and context is not None:
+        is_write = context.isinsert or context.isupdate or context.isdelete
+    else:
+        is_write = not words.startswith(READING)
+    if is_write:
         cursor.execute("BEGIN IMMEDIATE")

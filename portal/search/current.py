@@ -1,11 +1,14 @@
 """The engine of this process.  The one place of the search core that knows flask."""
 
+from threading import Lock
+
 from flask import current_app
 
 from portal.search.engine import SearchEngine
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
+_making = Lock()
 
 
 def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngine:
@@ -29,6 +32,10 @@ def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngin
 
 
 def engine() -> SearchEngine:
-    """Return the engine of the current application."""
-    found: SearchEngine = current_app.extensions[EXTENSION]
+    """Return the engine of the current application, made at its first use and for reading only."""
+    with _making:
+        found: SearchEngine | None = current_app.extensions.get(EXTENSION)
+        if found is None:
+            found = make_engine(current_app.extensions["casebook.settings"])
+            current_app.extensions[EXTENSION] = found
     return found

@@ -803,42 +803,51 @@ def _indexed(item: Document | Tombstone, key: int) -> tantivy.Document:
     document.add_text("id", item.id)
     document.add_unsigned("key", key)
     document.add_unsigned("version", item.version)
-    if isinstance(item, Tombstone):
-        document.add_unsigned("gone", 1)
-        return document
-    document.add_unsigned("gone", 0)
-    add = document.add_text
-    for token in item.readers:
-        add("readers", token)
+    document.add_unsigned("gone", int(isinstance(item, Tombstone)))
+    if isinstance(item, Document):
+        _add_terms(document, item)
+        _add_values(document, item)
+    return document
+
+
+def _add_terms(document: tantivy.Document, item: Document) -> None:
     folded = analysis.fold("\n".join(stored.texts_of(item)))
-    terms, words = analysis.terms_and_words_of(folded)
-    add(Field.ALL.value, " ".join(terms))
-    add(Field.WORDS.value, " ".join(words))
     title = analysis.fold(item.title)
-    add(Field.TITLE.value, " ".join(analysis.terms_of(title)))
-    add(Field.LEAD.value, " ".join(analysis.terms(stored.lead_of(item))))
-    if not folded.isascii():
-        add(Field.CHARACTERS.value, " ".join(analysis.characters_of(folded)))
-        add(Field.TITLE_CHARACTERS.value, " ".join(analysis.characters_of(title)))
-        for spelling in stored.pinyin_of(item.title):
-            add("pinyin", spelling)
-    if item.internal:
-        add(Field.INTERNAL.value, " ".join(analysis.terms(item.internal[: stored.LONGEST_TEXT])))
+    terms, words = analysis.terms_and_words_of(folded)
+    fields = {
+        Field.ALL: terms,
+        Field.WORDS: words,
+        Field.TITLE: analysis.terms_of(title),
+        Field.LEAD: analysis.terms(stored.lead_of(item)),
+        Field.CHARACTERS: analysis.characters_of(folded),
+        Field.TITLE_CHARACTERS: analysis.characters_of(title),
+        Field.INTERNAL: analysis.terms(item.internal[: stored.LONGEST_TEXT]),
+    }
+    for name, found in fields.items():
+        if found:
+            document.add_text(name.value, " ".join(found))
+    document.add_text("title_words", " ".join(stored.title_words(item.title)))
     for code in stored.codes_of(item, folded):
-        add(Field.CODES.value, code)
-    for identifier in stored.identifiers_of(item):
-        add("identifiers", identifier)
-    add("title_start", stored.title_key(item.title))
-    add("title_words", " ".join(stored.title_words(item.title)))
-    data = stored.stored_fields(item)
+        document.add_text(Field.CODES.value, code)
+
+
+def _add_values(document: tantivy.Document, item: Document) -> None:
+    values: dict[str, Iterable[str]] = {
+        "readers": item.readers,
+        "identifiers": stored.identifiers_of(item),
+        "title_start": [stored.title_key(item.title)],
+        "pinyin": stored.pinyin_of(item.title),
+    }
     for facet in FACETS.values():
         if not facet.is_dates:
-            for value in stored.facet_values(item, facet.name):
-                add(_column(facet.name), value)
+            values[_column(facet.name)] = stored.facet_values(item, facet.name)
+    for name, several in values.items():
+        for value in several:
+            document.add_text(name, value)
     document.add_unsigned("updated_at", stored.epoch(item.updated_at))
     document.add_unsigned("popularity", max(0, int(item.popularity * 1000)))
-    document.add_bytes("stored", json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
-    return document
+    data = json.dumps(stored.stored_fields(item), ensure_ascii=False, separators=(",", ":"))
+    document.add_bytes("stored", data.encode("utf-8", "replace"))
 
 
 def _versions_of(opened: _Writer, schema: tantivy.Schema, keys: Sequence[int]) -> dict[int, int]:

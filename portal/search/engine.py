@@ -26,15 +26,15 @@ class EngineError(Exception):
     """The engine cannot do what was asked; the text is a sentence for the operator."""
 
 
-class EngineDown(EngineError):  # noqa: N818  The name says what is the matter.
+class EngineDown(EngineError):
     """Nobody answers, or what answers has no usable index.  Readers get the degraded search."""
 
 
-class EngineBusy(EngineError):  # noqa: N818  The name says what is the matter.
+class EngineBusy(EngineError):
     """The engine refuses work for the moment; the same call may succeed shortly."""
 
 
-class EngineLocked(EngineError):  # noqa: N818  The name says what is the matter.
+class EngineLocked(EngineError):
     """Another process of this machine writes the embedded index."""
 
 
@@ -46,7 +46,7 @@ class IndexCorrupt(EngineDown):
     """The index on disk cannot be read.  Nothing is lost: a rebuild makes it again from SQL."""
 
 
-class BadQuery(EngineError):  # noqa: N818  The name says what is the matter.
+class BadQuery(EngineError):
     """The engine refused a query that was built for it.  A fault of the product, not of the reader."""
 
 

@@ -367,7 +367,12 @@ class OpenSearchEngine:
 
     def create_index(self, name: str) -> None:
         """See `SearchEngine.create_index`."""
-        body = {**_index_body(), "aliases": {self._own(name) + WRITE_ALIAS: {}}}
+        parts = _index_body()
+        body = {
+            "settings": parts["settings"],
+            "mappings": {"_meta": {"casebook": self._prefix}, **parts["mappings"]},
+            "aliases": {self._own(name) + WRITE_ALIAS: {}},
+        }
         with self._answering():
             if self._client.indices.exists(index=self._own(name), params=_admin()):
                 raise BadQuery(f"An index {name!r} exists already. Choose another name or drop it first.")
@@ -380,26 +385,28 @@ class OpenSearchEngine:
                 found = self._client.indices.get_alias(name=self._prefix)
             except NotFoundError:
                 return None
-        return next((self._bare(name) for name in sorted(found)), None)
+        return next((name for name in sorted(found)), None)
 
     def list_indices(self) -> tuple[IndexSummary, ...]:
         """See `SearchEngine.list_indices`."""
         live = self.live_index()
+        pattern = f"{self._prefix}-*"
         with self._answering():
-            try:
-                answer = self._client.indices.stats(
-                    index=f"{self._prefix}-*", metric="store", params={"request_timeout": ADMIN_TIMEOUT_S}
-                )
-            except NotFoundError:
-                return ()
+            mappings = self._client.indices.get_mapping(index=pattern, params=_admin())
+            answer = self._client.indices.stats(index=pattern, metric="store", params=_admin())
+        # Another installation's prefix may begin with this one's; the mark in the mapping tells whose an index is.
+        own = {
+            name for name, data in mappings.items() if data["mappings"].get("_meta", {}).get("casebook") == self._prefix
+        }
         return tuple(
             IndexSummary(
-                name=self._bare(name),
-                documents=self.count(self._bare(name)),
+                name=name,
+                documents=self.count(name),
                 bytes=data.get("primaries", {}).get("store", {}).get("size_in_bytes", 0),
-                is_live=self._bare(name) == live,
+                is_live=name == live,
             )
             for name, data in sorted(answer["indices"].items())
+            if name in own
         )
 
     def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
@@ -528,12 +535,12 @@ class OpenSearchEngine:
     # Names and faults
 
     def _own(self, name: str) -> str:
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,99}", name):
-            raise BadQuery(f"{name!r} cannot be the name of an index. Use small letters, digits, - and _.")
-        return f"{self._prefix}-{name}"
-
-    def _bare(self, name: str) -> str:
-        return name.removeprefix(f"{self._prefix}-")
+        if not re.fullmatch(rf"{re.escape(self._prefix)}-[a-z0-9_-]{{1,99}}", name):
+            raise BadQuery(
+                f"{name!r} cannot be the name of an index here. "
+                f"Let it begin with {self._prefix + '-'!r} and go on with small letters, digits, - and _."
+            )
+        return name
 
     def _no_index(self) -> str:
         return f"OpenSearch at {self._hosts} holds no search index yet. `casebook index rebuild` makes one."
