@@ -122,8 +122,11 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def choose_language() -> str:
-    """Return the interface's language: asked for, chosen before, the account's, the browser's, else English."""
-    if not has_request_context():  # A command, or the worker.
+    """Return the interface's language: asked for, chosen before, the account's, the browser's, else English.
+
+    Commands and jobs speak English.
+    """
+    if not has_request_context():
         return "en"
     asked = request.args.get("lang") or request.cookies.get(LANGUAGE_COOKIE) or _account_language() or ""
     known = language_of(asked)

@@ -70,8 +70,14 @@ def detect_encoding(sample: bytes) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")("strict").decode(sample, final=False)
     except UnicodeDecodeError:
-        return _legacy_encoding(sample)
+        return "utf-8" if _is_mostly_utf8(sample) else _legacy_encoding(sample)
     return "utf-8"
+
+
+def _is_mostly_utf8(sample: bytes) -> bool:
+    """Say whether at least half of the lines beyond ASCII are UTF-8: then the others are damaged, not foreign."""
+    telling = [line for line in sample.splitlines() if not line.isascii()]
+    return 2 * sum(_decodes(line, "utf-8") for line in telling) >= len(telling)
 
 
 def _legacy_encoding(sample: bytes) -> str:
