@@ -164,6 +164,11 @@ def narrowest(*audiences: Audience | str | None) -> Audience:
     return max((Audience(a) for a in audiences if a is not None), key=_NARROWNESS.__getitem__, default=Audience.PUBLIC)
 
 
+def audience_is_readable(viewer: Viewer, audience: Audience | str) -> bool:
+    """Say whether the viewer may know of something meant for this audience, such as a category."""
+    return _AUDIENCE_TOKENS[Audience(audience)] in viewer.tokens
+
+
 def article_tokens(
     *, state: str, audience: str, category_audience: str | None, owner_id: int | None, is_shared: bool
 ) -> frozenset[str]:

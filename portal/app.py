@@ -13,6 +13,7 @@ import portal.attachments.models
 import portal.audit
 import portal.customers.findable
 import portal.customers.views
+import portal.home.views
 import portal.knowledge.findable
 import portal.knowledge.views
 import portal.mail.models
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.customers,
         portal.knowledge,
         portal.service,
+        portal.home,
         portal.admin,
         portal.api,
     ):

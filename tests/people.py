@@ -4,8 +4,8 @@
         alice = client_for(people.alice)
         assert alice.get("/records/7").status_code == 404     # it is Bob's
 
-A browser sends the CSRF token by itself (`client.csrf = False` stops it), and each request runs in an application context
-of its own, as it does in production.  What the test holds from `db.session` is read again after each request.
+A browser sends the CSRF token by itself (`client.csrf = False` stops it), and each request runs in an application
+context of its own, as it does in production.  What the test holds from `db.session` is read again after each request.
 """
 
 from collections.abc import Callable

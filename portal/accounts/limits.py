@@ -25,7 +25,7 @@ IN_TOTAL = 3000
 """Guesses within `WINDOW`."""
 
 
-class TooManyAttempts(Exception):  # noqa: N818  What there were.
+class TooManyAttempts(Exception):
     """The limit is reached; `retry_after_s` says when the next guess will be judged."""
 
     def __init__(self, retry_after_s: int) -> None:
@@ -60,9 +60,7 @@ def count(purpose: str, *, account: str, address: str) -> Guess:
         return Guess((), account_bucket)
     at = now()
     _lock(limits)
-    db.session.execute(
-        delete(SignInAttempt).where(SignInAttempt.bucket.in_(limits), SignInAttempt.at < at - WINDOW)
-    )
+    db.session.execute(delete(SignInAttempt).where(SignInAttempt.bucket.in_(limits), SignInAttempt.at < at - WINDOW))
     used = {
         bucket: (number, oldest)
         for bucket, number, oldest in db.session.execute(
@@ -95,9 +93,7 @@ def forgive(guess: Guess) -> None:
 def forget_old() -> int:
     """Delete and commit what no limit looks at any more; returns how many rows that were."""
     deleted = db.session.execute(
-        delete(SignInAttempt)
-        .where(SignInAttempt.at < now() - WINDOW)
-        .execution_options(synchronize_session=False)
+        delete(SignInAttempt).where(SignInAttempt.at < now() - WINDOW).execution_options(synchronize_session=False)
     )
     db.session.commit()
     return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.

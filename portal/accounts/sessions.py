@@ -1,7 +1,7 @@
 """Sessions on the server.  The cookie holds a random token, the table its hash: deleting the row ends the session.
 
-A user's epoch ends everything at once: sessions and API tokens carry the epoch they were made in, and an older one opens
-nothing.
+A user's epoch ends everything at once: sessions and API tokens carry the epoch they were made in, and an older one
+opens nothing.
 """
 
 import secrets

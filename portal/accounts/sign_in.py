@@ -34,7 +34,7 @@ def normal_email(text: str) -> str:
 def find_user(email: str) -> User | None:
     """Load the account of an address."""
     normal = normal_email(email)
-    if not normal or len(normal) > 254 or "\0" in normal:  # noqa: PLR2004  The longest address there is.
+    if not normal or len(normal) > 254 or "\0" in normal:
         return None
     return db.session.execute(
         select(User).where(User.email == normal.encode("utf-8", "replace").decode())

@@ -90,9 +90,7 @@ def issue(user: User, purpose: str) -> str:
     db.session.execute(delete(OneTimeToken).where(OneTimeToken.user_id == user.id, OneTimeToken.purpose == purpose))
     token = secrets.token_urlsafe(TOKEN_BYTES)
     db.session.add(
-        OneTimeToken(
-            purpose=purpose, user_id=user.id, token_hash=digest(token), expires_at=now() + LIFETIMES[purpose]
-        )
+        OneTimeToken(purpose=purpose, user_id=user.id, token_hash=digest(token), expires_at=now() + LIFETIMES[purpose])
     )
     return token
 

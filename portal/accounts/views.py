@@ -84,6 +84,13 @@ def sign_out() -> ResponseReturnValue:
     return response
 
 
+@blueprint.get("/me")
+@needs(Permission.KEEP_ACCOUNT)
+def me() -> str:
+    """Show what belongs to the account."""
+    return render_template("accounts/me.html", account=guard.current_account())
+
+
 def safe_target(target: str | None) -> str:
     """Return the address to go on to if it is a plain path of this portal, else the start page.
 
@@ -91,7 +98,7 @@ def safe_target(target: str | None) -> str:
     """
     if not target or not target.startswith("/") or target.startswith("//"):
         return "/"
-    if "\\" in target or any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in target):  # noqa: PLR2004
+    if "\\" in target or any(ord(letter) <= 0x20 or ord(letter) == 0x7F for letter in target):
         return "/"
     return target
 

@@ -16,7 +16,7 @@ from portal.imports.reading import Line, read
 
 BATCH = 200
 MOST_LISTED = 1000
-CREATED, UPDATED, UNCHANGED, REFUSED = "created", "updated", "unchanged", "refused"
+REFUSED = "refused"
 
 
 class ItemResult(Protocol):
@@ -27,11 +27,11 @@ class ItemResult(Protocol):
         """One of the four words."""
 
     @property
-    def reason(self) -> str:
-        """Why it was refused; empty otherwise."""
+    def reason(self) -> str | None:
+        """Why it was refused."""
 
 
-Take = Callable[[Sequence[dict[str, Any]]], Sequence[ItemResult]]
+Take = Callable[..., Sequence[ItemResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,6 @@ def _take(batch: Sequence[Line], take: Take, report: Report) -> None:
             good.append(line)
     for line, result in zip(good, take([line.item for line in good]) if good else (), strict=True):
         if result.outcome == REFUSED:
-            report.refuse(line.number, line.item.get("id"), result.reason)
+            report.refuse(line.number, line.item.get("id"), result.reason or "")
         else:
             setattr(report, result.outcome, getattr(report, result.outcome) + 1)

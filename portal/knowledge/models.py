@@ -70,6 +70,8 @@ class Article(Base):
     source: Mapped[str | None] = mapped_column(String(60))
     external_id: Mapped[str | None] = mapped_column(String(200))
     url: Mapped[str | None] = mapped_column(String(1000))
+    import_digest: Mapped[str | None] = mapped_column(String(64))
+    """SHA-256 of the imported line that this article was last made from; the same line again changes nothing."""
     meta: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     views: Mapped[int] = mapped_column(default=0)
     helpful: Mapped[int] = mapped_column(default=0)

@@ -6,7 +6,7 @@ long to be typed as a query (a pasted e-mail, a log) only words count: a quote o
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ MOST_TERMS = 120
 MOST_PAIRS = 40
 MOST_CHARACTERS = 120
 MOST_OPERATORS = 20
+LONGEST_LIKENESS = 2_000
 QUOTES = {'"': '"', "＂": "＂", "“": "”", "„": "“", "「": "」"}
 OPERATORS = ("kind", "tag", "product", "id")
 
@@ -53,12 +54,20 @@ FUNCTION_WORDS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TypedWord:
+    """A word as it was typed, and the terms it is sought by."""
+
+    text: str
+    terms: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The parts of a query, analysed; engines build their own queries from these and from nothing else.
 
     `terms` are stems and character pairs without function words, each once; `words` the same as written, without
-    Chinese.  `typed` are the words for messages to people.  `pairs` are neighbouring Latin terms of the whole text with
+    Chinese.  `typed` are the content words for messages to people.  `pairs` are neighbouring Latin terms of the whole text with
     at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand as they are,
     `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for synonyms.
     """
@@ -66,7 +75,7 @@ class Query:
     text: str
     terms: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    typed: tuple[str, ...] = ()
+    typed: tuple[TypedWord, ...] = ()
     sequence: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     characters: tuple[str, ...] = ()
@@ -102,26 +111,34 @@ def parse(text: str) -> Query:
         parts.plain.append(text)
     else:
         _split(text, parts)
-    plain = " ".join(parts.plain)
-    folded = analysis.fold(plain)
-    words = [_Word(word) for word in analysis.cut(folded)]
-    content = [word for word in words if word.counts] or words
-    phrases = [phrase for phrase in (tuple(analysis.terms(p)) for p in parts.phrases) if phrase]
-    scoring = [*(term for word in content for term in word.terms), *(term for phrase in phrases for term in phrase)]
+    return _analysed(text, parts)
+
+
+def read_words(text: str) -> Query:
+    """Read the beginning of a longer text as words alone, to find what is like it."""
+    query = _analysed("", _Parts(plain=[text[:LONGEST_LIKENESS]]))
+    return replace(query, pairs=())
+
+
+def _analysed(text: str, parts: _Parts) -> Query:
+    plain = analysis.fold(" ".join(parts.plain))
     quoted = analysis.fold(" ".join(parts.phrases))
+    words = [_Word(word) for word in analysis.cut(plain)]
+    content = [word for word in words if word.counts] or words
+    phrases = [phrase for phrase in map(analysis.terms, parts.phrases) if phrase]
+    scoring = [*(term for word in content for term in word.terms), *(term for phrase in phrases for term in phrase)]
+    unlike = [word.plain for word in content if not word.is_east_asian and word.plain]
     return Query(
         text=text,
         terms=_distinct(scoring, MOST_TERMS),
-        words=_distinct(
-            [*(w.plain for w in content if not w.is_east_asian), *analysis.words_of(quoted)], MOST_TERMS
-        ),
-        typed=_distinct((word.text for word in content), MOST_TERMS),
+        words=_distinct([*unlike, *analysis.words_of(quoted)], MOST_TERMS),
+        typed=tuple(TypedWord(w.text, tuple(w.terms)) for w in {w.text: w for w in content}.values() if w.terms),
         sequence=tuple(term for word in words for term in word.terms)[: 2 * MOST_TERMS],
         pairs=_pairs(words),
-        characters=_distinct(analysis.characters_of(f"{folded} {quoted}"), MOST_CHARACTERS),
-        codes=_distinct(analysis.codes_of(f"{folded} {quoted}"), MOST_PAIRS),
-        phrases=tuple(phrases),
-        negations=tuple(n for n in (tuple(analysis.terms(part)) for part in parts.negations) if n),
+        characters=_distinct(analysis.characters_of(f"{plain} {quoted}"), MOST_CHARACTERS),
+        codes=_distinct(analysis.codes_of(f"{plain} {quoted}"), MOST_PAIRS),
+        phrases=tuple(map(tuple, phrases)),
+        negations=tuple(tuple(terms) for terms in map(analysis.terms, parts.negations) if terms),
         operators=MappingProxyType({name: tuple(dict.fromkeys(values)) for name, values in parts.operators.items()}),
     )
 
@@ -135,7 +152,7 @@ class _Word:
         lower = text.lower()
         self.text = text
         self.terms = analysis.terms_of(text)
-        self.is_east_asian = bool(analysis.characters_of(text)) or lower not in analysis.words_of(text)
+        self.is_east_asian = bool(analysis.PAIRED.match(text))
         self.plain = lower.removesuffix("'s")
         # IT, US or WHO in capitals are names; a whole query in capitals is cleaned like any other by its stems' rarity.
         self.counts = not (lower in FUNCTION_WORDS and not (len(text) > 1 and text.isupper()))
