@@ -137,7 +137,7 @@ def build_record(record: Record, version: int, around: Surroundings) -> Document
         status=record.state,
         source=record.source or "",
         external_id=record.external_id or "",
-        url=f"/records/{record.id}",
+        url=f"/records/{record.number}",
         created_at=record.created_at,
         updated_at=record.updated_at,
         facets={
