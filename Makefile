@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE := portal indexer opensearch tests wsgi.py migrations
+# Nothing is fetched here; the warning left out is that an editable installation finds what lies in this folder.
+INSTALL_CHECKOUT = PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --no-index -e .
 PYTEST ?= $(BIN)/pytest
 
 .PHONY: help
@@ -32,12 +33,12 @@ install-production: $(VENV)/installed-production
 
 $(VENV)/installed-development: requirements-dev.lock requirements-build.lock pyproject.toml $(VENV)/bin/python
 	$(PIP) install --require-hashes -r requirements-dev.lock
-	$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	$(INSTALL_CHECKOUT)
 	@touch $@
 
 $(VENV)/installed-production: requirements.lock requirements-build.lock pyproject.toml $(VENV)/bin/python
 	$(PIP) install --require-hashes -r requirements-build.lock -r requirements.lock
-	$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	$(INSTALL_CHECKOUT)
 	@touch $@
 
 $(VENV)/bin/python:
@@ -85,10 +86,10 @@ format: install
 ifneq ($(wildcard tests/benchmarks/test_*.py),)
 .PHONY: bench
 bench: servers
-	$(PYTEST) tests/benchmarks
+	$(PYTEST) --capture=no tests/benchmarks
 endif
 ifneq ($(wildcard tests/drills/test_*.py),)
 .PHONY: drill
 drill: servers
-	$(PYTEST) tests/drills
+	$(PYTEST) --capture=no tests/drills
 endif

@@ -1,6 +1,6 @@
 """Ask the judged questions of the open collections and print how well each is answered.
 
-    python -m tests.benchmarks.relevance --data FOLDER [--url http://127.0.0.1:9200] [--sets mtrag_un cmrc2018]
+python -m tests.benchmarks.relevance --data FOLDER [--url http://127.0.0.1:9200] [--sets mtrag_un cmrc2018]
 """
 
 import argparse
@@ -14,7 +14,7 @@ from portal.access import ANONYMOUS, PUBLIC
 from portal.search.document import Document
 from portal.search.embedded import EmbeddedEngine
 from portal.search.engine import SearchEngine
-from portal.search.evaluation import Evaluation, evaluate, read_judgements
+from portal.search.evaluation import Scores, load_judged, mean, score
 from portal.search.request import LONGEST_TEXT, SearchRequest
 
 SETS = ("mtrag_un", "msoffice_kb", "xquad_mixed", "cmrc2018")
@@ -45,23 +45,19 @@ def fill(engine: SearchEngine, name: str, documents: list[Document]) -> None:
     engine.swap(name)
 
 
-def measure(engine: SearchEngine, folder: Path) -> Evaluation:
+def measure(engine: SearchEngine, folder: Path) -> Scores:
     """Index one collection and ask all its questions."""
     loaded = load(folder)
     names = {document.id: own for document, own in loaded}
     fill(engine, f"rel_{folder.name}_{time.time_ns()}", [document for document, _ in loaded])
-    rows = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
-    with (folder / "qrels.tsv").open(encoding="utf-8") as lines:
-        judgements = read_judgements(lines)
-    blank = SearchRequest(
-        viewer=ANONYMOUS, size=10, with_facets=False, with_highlights=False, with_correction=False
-    )
+    judged, unjudged = load_judged(folder / "queries.jsonl", folder / "qrels.tsv")
+    blank = SearchRequest(viewer=ANONYMOUS, size=10, with_facets=False, with_highlights=False, with_correction=False)
 
     def find(text: str) -> list[str]:
         result = engine.search(replace(blank, text=text[:LONGEST_TEXT]))
         return [names[hit.id] for hit in result.hits]
 
-    return evaluate(((row["id"], row["text"]) for row in rows), judgements, find)
+    return mean([score(query, find(query.text)) for query in judged], unjudged=unjudged)
 
 
 def main() -> None:
