@@ -11,7 +11,21 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, cast
 
 from flask import current_app
-from sqlalchemy import ColumnElement, CursorResult, Index, Select, String, Text, case, func, literal, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Index,
+    Select,
+    String,
+    Text,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 

@@ -23,7 +23,7 @@ LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 60.0
 
 
-class NotStarted(Exception):  # noqa: N818  The name of what happened.
+class NotStarted(Exception):
     """A process cannot be started; the text is a sentence for the operator."""
 
 

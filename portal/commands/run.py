@@ -131,7 +131,7 @@ def worker() -> None:
     settings = _settings()
     set_up_logging()
     _require_tables()
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     engine = make_engine(settings, for_writing=True)
     Worker(settings, engine, application=app.app_context, duties=DUTIES).run()
 
