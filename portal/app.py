@@ -19,6 +19,7 @@ import portal.knowledge.findable
 import portal.knowledge.views
 import portal.mail.models
 import portal.outbox
+import portal.queue
 import portal.search.models
 import portal.search.views
 import portal.service.findable
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
+    portal.queue.init_app(app)
     pages.init_app(app, settings)
     portal.search.views.init_app(app)
     for feature in (portal.knowledge, portal.service, portal.customers):
