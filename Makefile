@@ -1,0 +1,95 @@
+# From a bare checkout to whatever is asked for. `make help` lists it.
+#
+# The virtual environment is .venv; what is in it is exactly what the lock files say, checked by hash.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Nothing is fetched here; the warning left out is that an editable installation finds what lies in this folder.
+INSTALL_CHECKOUT = PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --no-index -e .
+PYTEST ?= $(BIN)/pytest
+
+.PHONY: help
+help:
+	@echo 'make run        install, migrate, load demo content once, start everything'
+	@echo 'make test       install, then the whole suite; what a missing server prevents is skipped by name'
+	@echo 'make test-fast  the part of the suite that needs no server'
+	@echo 'make check      style, types, imports, templates, then the whole suite'
+	@echo 'make format     put the code into the form that make check asks for'
+	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
+	@echo 'make install    the virtual environment in .venv alone'
+	@echo 'make install-production   the same without what only developers need'
+ifneq ($(wildcard tests/benchmarks/test_*.py),)
+	@echo 'make bench      the benchmarks'
+endif
+ifneq ($(wildcard tests/drills/test_*.py),)
+	@echo 'make drill      the long fault drill'
+endif
+
+.PHONY: install install-production
+install: $(VENV)/installed-development
+install-production: $(VENV)/installed-production
+
+$(VENV)/installed-development: requirements-dev.lock requirements-build.lock pyproject.toml $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(INSTALL_CHECKOUT)
+	@touch $@
+
+$(VENV)/installed-production: requirements.lock requirements-build.lock pyproject.toml $(VENV)/bin/python
+	$(PIP) install --require-hashes -r requirements-build.lock -r requirements.lock
+	$(INSTALL_CHECKOUT)
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo 'Casebook needs Python 3.11 or later; say which with make PYTHON=/path/to/python3.' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+	    || { echo 'This Python makes no virtual environments. On Debian: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+.PHONY: run
+run: install
+	$(BIN)/casebook init
+	$(BIN)/casebook demo
+	$(BIN)/casebook up
+
+# The files taken from npm packages: fetched again, checked against static/vendor/VENDOR.toml, rebuilt.
+.PHONY: vendor
+vendor:
+	$(PYTHON) static/vendor/refresh.py
+
+.PHONY: servers
+servers: install
+	$(BIN)/python -m tests.servers --install
+
+.PHONY: test test-fast
+test: servers
+	$(PYTEST)
+test-fast: install
+	$(PYTEST) -m 'not servers'
+
+.PHONY: check lint format
+check: lint test
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/bandit --quiet --recursive --severity-level medium portal indexer opensearch wsgi.py
+	$(BIN)/djlint --quiet --lint templates
+	$(PYTEST) --quiet tests/test_architecture.py
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ifneq ($(wildcard tests/benchmarks/test_*.py),)
+.PHONY: bench
+bench: servers
+	$(PYTEST) --capture=no tests/benchmarks
+endif
+ifneq ($(wildcard tests/drills/test_*.py),)
+.PHONY: drill
+drill: servers
+	$(PYTEST) --capture=no tests/drills
+endif

@@ -1,0 +1,1 @@
+"""What keeps the index equal to SQL."""

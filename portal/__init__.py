@@ -1,0 +1,1 @@
+"""Casebook: a search-centric knowledge base and service desk portal."""

@@ -1,0 +1,1 @@
+"""Users, sign-in, sessions on the server, API tokens."""

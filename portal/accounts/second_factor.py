@@ -1,0 +1,140 @@
+"""The second step of signing in: time-based codes that work once, and recovery codes for a lost phone."""
+
+import hmac
+import secrets
+
+import pyotp
+from sqlalchemy import delete, func, or_, select, update
+
+from portal import audit
+from portal.access import Viewer
+from portal.accounts import sessions
+from portal.accounts.models import RecoveryCode, User
+from portal.accounts.sessions import digest
+from portal.encryption import seal, unseal
+from portal.extensions import db, now
+
+STEP_S = 30
+DRIFT_STEPS = 1
+"""A clock may be this many steps off, either way."""
+RECOVERY_CODES = 10
+RECOVERY_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Without what is easily mistaken: 0, o, 1, l, i."""
+
+
+def prepare(user: User) -> None:
+    """Make a secret that waits to be confirmed, and commit.  The present one stays in force until then."""
+    user.totp_pending = seal(pyotp.random_base32(32), table="user", column="totp_pending", row=user.id)
+    db.session.commit()
+
+
+def pending_secret(user: User) -> str | None:
+    """Return the secret that waits to be confirmed, for its owner's eyes."""
+    if user.totp_pending is None:
+        return None
+    return unseal(user.totp_pending, table="user", column="totp_pending", row=user.id)
+
+
+def address(user: User, secret: str) -> str:
+    """Return the `otpauth://` address that an authenticator reads from the picture."""
+    return pyotp.TOTP(secret, interval=STEP_S).provisioning_uri(name=user.email, issuer_name="Casebook")
+
+
+def confirm(user: User, code: str, *, by: Viewer) -> list[str] | None:
+    """Put the waiting secret in force if the code is right, end everything, commit, and return new recovery codes."""
+    secret = pending_secret(user)
+    step = _matching_step(secret, code) if secret else None
+    if secret is None or step is None:
+        return None
+    user.totp_secret = seal(secret, table="user", column="totp_secret", row=user.id)
+    user.totp_last_step = step
+    user.totp_pending = None
+    codes = _renew_recovery_codes(user)
+    sessions.end_all(user)
+    audit.append("user.second_factor_set", by=by, kind="user", object_id=user.id)
+    db.session.commit()
+    return codes
+
+
+def remove(user: User, *, by: Viewer | None) -> None:
+    """Take the second factor away, end everything, and commit."""
+    user.totp_secret = user.totp_last_step = user.totp_pending = None
+    db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    sessions.end_all(user)
+    audit.append("user.second_factor_removed", by=by, kind="user", object_id=user.id)
+    db.session.commit()
+
+
+def renew_recovery_codes(user: User, *, by: Viewer) -> list[str]:
+    """Replace all recovery codes, end everything, commit, and return them: they are shown once."""
+    codes = _renew_recovery_codes(user)
+    sessions.end_all(user)
+    audit.append("user.recovery_codes_renewed", by=by, kind="user", object_id=user.id)
+    db.session.commit()
+    return codes
+
+
+def recovery_codes_left(user: User) -> int:
+    """Return how many recovery codes have not been used."""
+    return (
+        db.session.scalar(
+            select(func.count())
+            .select_from(RecoveryCode)
+            .where(RecoveryCode.user_id == user.id, RecoveryCode.used_at.is_(None))
+        )
+        or 0
+    )
+
+
+def accept(user: User, code: str) -> bool:
+    """Use a code up, in the caller's transaction; False where it is wrong or was used before.
+
+    The update decides: of two requests with one code, one wins.
+    """
+    if user.totp_secret is None:
+        return False
+    step = _matching_step(unseal(user.totp_secret, table="user", column="totp_secret", row=user.id), code)
+    if step is not None:
+        changed = db.session.execute(
+            update(User)
+            .where(User.id == user.id, or_(User.totp_last_step.is_(None), User.totp_last_step < step))
+            .values(totp_last_step=step)
+        )
+        return bool(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    changed = db.session.execute(
+        update(RecoveryCode)
+        .where(
+            RecoveryCode.user_id == user.id,
+            RecoveryCode.code_hash == digest(_plain(code)),
+            RecoveryCode.used_at.is_(None),
+        )
+        .values(used_at=now())
+    )
+    return bool(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+
+
+def _renew_recovery_codes(user: User) -> list[str]:
+    db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    codes = ["-".join(_letters(5) for _ in range(3)) for _ in range(RECOVERY_CODES)]
+    db.session.add_all([RecoveryCode(user_id=user.id, code_hash=digest(_plain(code))) for code in codes])
+    return codes
+
+
+def _letters(number: int) -> str:
+    return "".join(secrets.choice(RECOVERY_ALPHABET) for _ in range(number))
+
+
+def _plain(code: str) -> str:
+    """Return a code as it is compared: people type spaces, hyphens and capitals as they like."""
+    return "".join(letter for letter in code.lower() if letter.isalnum())
+
+
+def _matching_step(secret: str, code: str) -> int | None:
+    """Return the time step whose code this is."""
+    totp = pyotp.TOTP(secret, interval=STEP_S)
+    typed = _plain(code).encode()
+    present = int(now().timestamp()) // STEP_S
+    for step in range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1):
+        if hmac.compare_digest(totp.generate_otp(step).encode(), typed):
+            return step
+    return None

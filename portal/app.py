@@ -1,0 +1,77 @@
+"""The one place where the parts meet: `create_app` makes a portal from its settings."""
+
+from pathlib import Path
+
+from flask import Flask
+
+import portal.accounts.models
+import portal.accounts.views
+import portal.admin.views
+import portal.api.models
+import portal.api.views
+import portal.attachments.models
+import portal.audit
+import portal.customers.findable
+import portal.customers.views
+import portal.home.views
+import portal.knowledge.findable
+import portal.knowledge.views
+import portal.mail.models
+import portal.outbox
+import portal.search.models
+import portal.search.views
+import portal.service.findable
+import portal.service.views
+import portal.vocabulary.models
+import portal.vocabulary.views
+from portal import extensions, pages
+from portal.accounts.guard import refuse_undeclared
+from portal.search import sources
+from portal.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the portal.  Nothing is read from the environment when settings are given.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    settings = settings or Settings.from_environ()
+    app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": not settings.is_sqlite},
+        SESSION_COOKIE_NAME="casebook",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.base_url.startswith("https://"),
+        TRUSTED_HOSTS=list(settings.trusted_hosts) or None,
+        MAX_CONTENT_LENGTH=32 * 1024 * 1024,
+        RATELIMIT_ENABLED=settings.limits,
+        WTF_CSRF_TIME_LIMIT=None,
+    )
+    app.extensions["casebook.settings"] = settings
+    extensions.db.init_app(app)
+    extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
+    extensions.csrf.init_app(app)
+    extensions.limiter.init_app(app)
+    pages.init_app(app, settings)
+    portal.search.views.init_app(app)
+    for feature in (portal.knowledge, portal.service, portal.customers):
+        sources.register(app, feature.findable.SOURCE)
+    for feature in (
+        portal.accounts,
+        portal.vocabulary,
+        portal.customers,
+        portal.knowledge,
+        portal.service,
+        portal.home,
+        portal.admin,
+        portal.api,
+    ):
+        feature.views.init_app(app)
+    refuse_undeclared(app)
+    return app

@@ -1,0 +1,1 @@
+"""Customer profiles: companies and persons, their contacts."""

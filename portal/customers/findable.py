@@ -1,0 +1,53 @@
+"""What the search asks of customer profiles: which may still be read, and which names hold some words."""
+
+from collections.abc import Collection
+from typing import Any
+
+from markupsafe import escape
+from sqlalchemy import Select, func, select
+
+from portal import access
+from portal.access import Viewer
+from portal.customers.models import Customer
+from portal.extensions import db
+from portal.search.results import Hit
+from portal.search.sources import Source
+from portal.search.titles import holds_words
+
+
+def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
+    """Begin a query over the profiles this viewer may read."""
+    return select(*(columns or (Customer,))).select_from(Customer).where(access.customer_condition(viewer))
+
+
+def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
+    """Return those of the ids that the viewer may read now."""
+    return set(db.session.scalars(select_readable(viewer, Customer.id).where(Customer.id.in_(ids))))
+
+
+def find_titles(
+    viewer: Viewer, words: Collection[str], kinds: Collection[str], limit: int, offset: int
+) -> tuple[int, list[Hit]]:
+    """Look the words up in names, newest first."""
+    if kinds and "customer" not in kinds:
+        return 0, []
+    found = select_readable(viewer, Customer).where(holds_words(words, Customer.name))  # type: ignore[arg-type]
+    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Customer.id).subquery())) or 0
+    rows = db.session.scalars(
+        found.order_by(Customer.updated_at.desc(), Customer.id).limit(max(limit, 0)).offset(offset)
+    )
+    return total, [
+        Hit(
+            id=f"customer:{customer.id}",
+            kind="customer",
+            title=customer.name,
+            title_html=escape(customer.name),
+            url=f"/customers/{customer.id}",
+            language=customer.language,
+            updated_at=customer.updated_at,
+        )
+        for customer in rows
+    ]
+
+
+SOURCE = Source(kind="customer", readable_ids=readable_ids, find_titles=find_titles)

@@ -1,0 +1,111 @@
+"""The Flask extensions, unbound, and the one base class of all models.
+
+SQLite and PostgreSQL are made to behave alike here: statements read committed data, and a transaction takes SQLite's
+write lock at its first write and not before, so that writers queue on the busy timeout and never fail half-way.
+"""
+
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_babel import Babel
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import DeclarativeBase, registry
+
+BUSY_TIMEOUT_S = 30
+READING = ("SELECT", "PRAGMA", "EXPLAIN")
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware UTC moment; SQLite keeps it naive, so it is labelled again when it comes back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Refuse naive moments: a local time in the database would be silently wrong."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; moments are aware and in UTC")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Label what SQLite returns as the UTC it was."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def now() -> datetime:
+    """Return the present moment, aware and in UTC.  Tests patch the clock here."""
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    """What every model inherits; constraint names are fixed so that migrations can speak of them."""
+
+    # The registry is given whole because Flask-SQLAlchemy copies this class and shares what it finds here.
+    registry = registry(
+        metadata=MetaData(
+            naming_convention={
+                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+                "ck": "ck_%(table_name)s_%(constraint_name)s",
+                "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+                "pk": "pk_%(table_name)s",
+            }
+        ),
+        type_annotation_map={datetime: Moment()},
+    )
+
+
+db = SQLAlchemy(model_class=Base)
+login = LoginManager()
+csrf = CSRFProtect()
+migrate = Migrate(render_as_batch=True, compare_type=True)
+babel = Babel()
+limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, storage_uri="memory://")
+
+
+@event.listens_for(Engine, "connect")
+def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001  The driver's own types.
+    if not isinstance(connection, sqlite3.Connection):
+        return
+    # Autocommit until our own BEGIN IMMEDIATE: the driver's deferred BEGIN would read first, then fail to upgrade
+    # with "database is locked" at once, whatever the timeout.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "mmap_size=268435456",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _begin_at_first_write(
+    connection: Connection, cursor: Any, statement: str, _parameters: Any, context: Any, _executemany: bool
+) -> None:
+    raw: Any = connection.connection.dbapi_connection
+    if not isinstance(raw, sqlite3.Connection) or raw.in_transaction:
+        return
+    words = statement.lstrip().upper()
+    if words.startswith("WITH") and context is not None:
+        is_write = context.isinsert or context.isupdate or context.isdelete
+    else:
+        is_write = not words.startswith(READING)
+    if is_write:
+        cursor.execute("BEGIN IMMEDIATE")

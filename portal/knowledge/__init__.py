@@ -1,0 +1,1 @@
+"""Articles: FAQs and case studies, their life cycle and revisions."""

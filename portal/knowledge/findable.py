@@ -1,0 +1,68 @@
+"""What the search asks of articles: which may still be read, and which titles hold some words."""
+
+from collections.abc import Collection
+from typing import Any
+
+from markupsafe import escape
+from sqlalchemy import ColumnElement, Select, func, select
+
+from portal import access
+from portal.access import Viewer
+from portal.extensions import db
+from portal.knowledge.models import KINDS, Article
+from portal.search.results import Hit
+from portal.search.sources import Source
+from portal.search.titles import holds_words
+from portal.vocabulary.models import Category
+
+
+def readable(viewer: Viewer) -> ColumnElement[bool]:
+    """Return the rule of who may read an article; the query must be joined with `outerjoin(Article.category)`."""
+    return access.article_condition(
+        viewer,
+        state=Article.state,  # type: ignore[arg-type]  # Mapped attributes are column elements in queries.
+        audience=Article.audience,  # type: ignore[arg-type]
+        category_audience=Category.effective_audience,  # type: ignore[arg-type]
+        owner_id=Article.owner_id,  # type: ignore[arg-type]
+        is_shared=Article.is_shared,  # type: ignore[arg-type]
+    )
+
+
+def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
+    """Begin a query over the articles this viewer may read."""
+    return select(*(columns or (Article,))).select_from(Article).outerjoin(Article.category).where(readable(viewer))
+
+
+def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
+    """Return those of the ids that the viewer may read now."""
+    return set(db.session.scalars(select_readable(viewer, Article.id).where(Article.id.in_(ids))))
+
+
+def find_titles(
+    viewer: Viewer, words: Collection[str], kinds: Collection[str], limit: int, offset: int
+) -> tuple[int, list[Hit]]:
+    """Look the words up in titles and summaries, newest first."""
+    if kinds and not set(kinds) & set(KINDS):
+        return 0, []
+    found = select_readable(viewer, Article).where(holds_words(words, Article.title, Article.summary))  # type: ignore[arg-type]
+    if kinds:
+        found = found.where(Article.kind.in_(kinds))
+    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Article.id).subquery())) or 0
+    rows = db.session.scalars(found.order_by(Article.updated_at.desc(), Article.id).limit(max(limit, 0)).offset(offset))
+    return total, [
+        Hit(
+            id=f"article:{article.id}",
+            kind=article.kind,
+            title=article.title,
+            title_html=escape(article.title),
+            snippets=(escape(article.summary),) if article.summary else (),
+            url=f"/articles/{article.slug}",
+            language=article.language,
+            status=article.state,
+            updated_at=article.updated_at,
+        )
+        for article in rows
+    ]
+
+
+SOURCE = Source(kind="article", readable_ids=readable_ids, find_titles=find_titles)

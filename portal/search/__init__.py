@@ -1,0 +1,1 @@
+"""Search: what was asked, the engines that answer, and what they answer with."""

@@ -1,0 +1,92 @@
+"""From a request to what is shown: the engine's answer, checked once more against SQL, or the honest fallback.
+
+The engine already filtered by the viewer's tokens.  Here each hit is checked on its row as well, because the index may
+be some seconds behind a change of audience.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import structlog
+
+from portal.access import Viewer
+from portal.search.engine import BadQuery, EngineBusy, EngineDown, SearchEngine
+from portal.search.request import SearchRequest
+from portal.search.results import FacetValue, Hit, SearchResult
+from portal.search.sources import Registry
+
+log = structlog.get_logger(__name__)
+
+
+def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, locale: str) -> SearchResult:
+    """Answer a request.  Never raises for an engine that is down, slow or refusing: then the answer is `degraded`."""
+    try:
+        result = engine.search(request)
+        if result.total == 0 and result.did_you_mean and request.page == 1:
+            corrected = engine.search(replace(request, text=result.did_you_mean, with_correction=False))
+            if corrected.total:
+                result = replace(
+                    corrected, query=request.text, corrected_from=request.text, did_you_mean=result.did_you_mean
+                )
+    except (EngineDown, EngineBusy, BadQuery) as error:
+        log.warning("search is degraded", reason=str(error), engine=engine.name)
+        return degraded(request, registry=registry, engine_name=engine.name)
+    hits = still_readable(request.viewer, result.hits, registry)
+    return replace(
+        result,
+        hits=hits,
+        total=result.total - (len(result.hits) - len(hits)),
+        facets=named(result.facets, registry, locale),
+    )
+
+
+def degraded(request: SearchRequest, *, registry: Registry, engine_name: str) -> SearchResult:
+    """Search titles in SQL under the same audience rule: no ranking, nothing hidden and nothing invented."""
+    began = time.perf_counter()
+    kinds = request.filters.get("kind", ())
+    words = request.query.words
+    total, offset = 0, request.offset
+    hits: list[Hit] = []
+    for source in registry.sources.values():
+        found, some = source.find_titles(request.viewer, words, kinds, request.size - len(hits), offset)
+        hits += some
+        offset = max(0, offset - found)
+        total += found
+    return SearchResult(
+        query=request.text,
+        engine=engine_name,
+        total=total,
+        hits=tuple(hits),
+        took_ms=(time.perf_counter() - began) * 1000,
+        degraded=True,
+        page=request.page,
+        size=request.size,
+    )
+
+
+def named(
+    facets: Mapping[str, tuple[FacetValue, ...]], registry: Registry, locale: str
+) -> dict[str, tuple[FacetValue, ...]]:
+    """Put the names of categories, products and tags in place of their slugs, with one query a facet."""
+    shown = dict(facets)
+    for facet, labels in registry.labels.items():
+        if values := facets.get(facet):
+            names = labels([value.value for value in values], locale)
+            shown[facet] = tuple(replace(value, label=names.get(value.value, value.label)) for value in values)
+    return shown
+
+
+def still_readable(viewer: Viewer, hits: tuple[Hit, ...], registry: Registry) -> tuple[Hit, ...]:
+    """Return those of the hits that the viewer may read at this moment: one query a kind."""
+    wanted: dict[str, list[int]] = {}
+    for hit in hits:
+        kind, _, number = hit.id.partition(":")
+        wanted.setdefault(kind, []).append(int(number))
+    readable = {
+        f"{kind}:{number}"
+        for kind, numbers in wanted.items()
+        if kind in registry.sources
+        for number in registry.sources[kind].readable_ids(viewer, numbers)
+    }
+    return tuple(hit for hit in hits if hit.id in readable)

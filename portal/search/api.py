@@ -1,0 +1,98 @@
+"""`GET /api/v1/search` and `GET /api/v1/suggest`: what the page shows, as JSON."""
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from flask import abort, request
+from flask_babel import get_locale, gettext
+from flask_smorest import Blueprint
+
+from portal.access import Permission
+from portal.accounts.guard import current_viewer, needs
+from portal.search import log as search_log
+from portal.search.answer import answer
+from portal.search.current import engine
+from portal.search.engine import EngineError
+from portal.search.request import SearchRequest
+from portal.search.schemas import SearchResultSchema, SuggestionsSchema, result_to_json, suggestion_to_json
+from portal.search.sources import registry
+
+blueprint = Blueprint("search_api", __name__, url_prefix="/api/v1", description="Search")
+logger = structlog.get_logger(__name__)
+LONGEST_PREFIX = 200
+
+FACET_PARAMETERS = [
+    {
+        "in": "query",
+        "name": name,
+        "schema": {"type": "array", "items": {"type": "string"}},
+        "description": "Repeat it to choose several values: they widen; different facets narrow.",
+    }
+    for name in ("kind", "category", "product", "tag", "language", "status", "updated")
+]
+
+
+@blueprint.route("/search")
+@blueprint.doc(
+    parameters=[
+        {
+            "in": "query",
+            "name": "q",
+            "schema": {"type": "string", "maxLength": 1000},
+            "description": "Words; empty browses.",
+        },
+        *FACET_PARAMETERS,
+        {"in": "query", "name": "sort", "schema": {"type": "string", "enum": ["relevance", "newest", "popular"]}},
+        {"in": "query", "name": "page", "schema": {"type": "integer", "minimum": 1}},
+        {"in": "query", "name": "size", "schema": {"type": "integer", "minimum": 1, "maximum": 100}},
+        {
+            "in": "query",
+            "name": "explain",
+            "schema": {"type": "boolean"},
+            "description": "Staff: why each hit is here.",
+        },
+    ]
+)
+@blueprint.response(200, SearchResultSchema)
+@needs(Permission.READ)
+def search() -> dict[str, Any]:
+    """Search what the caller may read."""
+    asked = SearchRequest.from_args(request.args, current_viewer())
+    if request.args.get("explain") in ("1", "true") and asked.viewer.is_staff:
+        asked = replace(asked, explain=True)
+    locale = str(get_locale())
+    result = answer(asked, engine=engine(), registry=registry(), locale=locale)
+    search_log.write(asked, result, locale=locale)
+    return result_to_json(result)
+
+
+@blueprint.route("/suggest")
+@blueprint.doc(
+    parameters=[{"in": "query", "name": "q", "required": True, "schema": {"type": "string", "maxLength": 200}}]
+)
+@blueprint.response(200, SuggestionsSchema)
+@needs(Permission.READ)
+def suggest() -> dict[str, Any]:
+    """Offer titles for what is being typed."""
+    text = SearchRequest(viewer=current_viewer(), text=request.args.get("q", "")).text[:LONGEST_PREFIX]
+    if not text:
+        return {"query": "", "degraded": False, "suggestions": []}
+    try:
+        found = engine().suggest(current_viewer(), text)
+    except EngineError as error:
+        logger.warning("suggestions are degraded", reason=str(error))
+        return {"query": text, "degraded": True, "suggestions": []}
+    return {"query": text, "degraded": False, "suggestions": [suggestion_to_json(item) for item in found]}
+
+
+@blueprint.route("/searches/<int:search_id>/click", methods=["POST"])
+@blueprint.response(204)
+@needs(Permission.READ)
+def click(search_id: int) -> None:
+    """Note which hit of a search was opened, and at which rank."""
+    document_id = request.args.get("hit", "")
+    rank = request.args.get("rank", "")
+    if not rank.isascii() or not rank.isdigit() or not 1 <= int(rank[:6]) <= 10_000 or not document_id:
+        abort(400, gettext("Give the parameters hit and rank (1 to 10,000)."))
+    search_log.add_click(search_id, user_id=current_viewer().user_id, document_id=document_id, rank=int(rank))

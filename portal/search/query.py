@@ -1,0 +1,227 @@
+"""What people's words mean.
+
+Four things have a meaning: "quotes", -word, and `kind:` `tag:` `product:` `id:`.  Everything else is words.  In a text too
+long to be typed as a query (a pasted e-mail, a log) only words count: a quote or a dash in it is not meant for us.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from types import MappingProxyType
+
+from portal.search import analysis
+from portal.search.document import Kind
+
+LONGEST_OPERATED = 200
+MOST_TERMS = 120
+MOST_PAIRS = 40
+MOST_CHARACTERS = 120
+MOST_OPERATORS = 20
+LONGEST_LIKENESS = 2_000
+QUOTES = {'"': '"', "＂": "＂", "“": "”", "„": "“", "「": "」"}
+OPERATORS = ("kind", "tag", "product", "id")
+
+_OPERATOR = re.compile(r"(kind|tag|product|id)[:：](\"[^\"]*\"|\S+)", re.IGNORECASE)
+
+# Words that say how something is asked and not what: taken out of a query, never out of the index.
+FUNCTION_WORDS = frozenset(
+    """
+    a about after again all also am an and any anybody anyone anything are aren't as ask asked asking at
+    be because been before being between both but by
+    can can't cannot could couldn't
+    describe describes described did didn't do does doesn't doing don't done during
+    each either else ever every everyone everything explain explains
+    few find for from further
+    get gets getting give gives go goes going gonna got gotten
+    had has hasn't have haven't having he hello help her here hers hey hi him his how however
+    i i'd i'll i'm i've if in info information into is isn't it it's its itself
+    just kind kindly know knows known
+    let let's like likely look looking lot
+    made make makes making many may maybe me mean means might mine more most much must my myself
+    need needed needs neither no nor not now
+    of off ok okay on once one only onto or other others our ours out over own
+    people perhaps please possible
+    quite rather really regarding related
+    said same say says see seem seems shall she should shouldn't show so some somebody someone something such sure
+    tell than thank thanks that that's the their them then there there's these they they're thing things think this
+    those though through to too toward towards trying
+    under unless until up upon us use used uses using usually
+    very via want wanted wants was wasn't way we we're well were weren't what what's when where whether which while who
+    who's whom whose why will with within without won't wonder wondering would wouldn't
+    yes yet you you're your yours yourself
+    """.split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedWord:
+    """A word as it was typed, and the terms it is sought by."""
+
+    text: str
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """The parts of a query, analysed; engines build their own queries from these and from nothing else.
+
+    `terms` are stems and character pairs without function words, each once; `words` the same as written, without
+    Chinese.  `typed` are the content words for messages to people.  `pairs` are neighbouring Latin terms of the whole text with
+    at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand as they are,
+    `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for synonyms.
+    """
+
+    text: str
+    terms: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    typed: tuple[TypedWord, ...] = ()
+    sequence: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    characters: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    phrases: tuple[tuple[str, ...], ...] = ()
+    negations: tuple[tuple[str, ...], ...] = ()
+    operators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def ranks(self) -> bool:
+        """There are words by which hits can be ranked."""
+        return bool(self.terms or self.phrases or self.codes)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was asked: browse."""
+        return not (self.ranks or self.negations or self.operators)
+
+
+@dataclass(slots=True)
+class _Parts:
+    plain: list[str] = field(default_factory=list)
+    phrases: list[str] = field(default_factory=list)
+    negations: list[str] = field(default_factory=list)
+    operators: dict[str, list[str]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=512)
+def parse(text: str) -> Query:
+    """Read a text as a query.  Any text is one; nothing is an error."""
+    parts = _Parts()
+    if len(text) > LONGEST_OPERATED:
+        parts.plain.append(text)
+    else:
+        _split(text, parts)
+    return _analysed(text, parts)
+
+
+def read_words(text: str) -> Query:
+    """Read the beginning of a longer text as words alone, to find what is like it."""
+    query = _analysed("", _Parts(plain=[text[:LONGEST_LIKENESS]]))
+    return replace(query, pairs=())
+
+
+def _analysed(text: str, parts: _Parts) -> Query:
+    plain = analysis.fold(" ".join(parts.plain))
+    quoted = analysis.fold(" ".join(parts.phrases))
+    words = [_Word(word) for word in analysis.cut(plain)]
+    content = [word for word in words if word.counts] or words
+    phrases = [phrase for phrase in map(analysis.terms, parts.phrases) if phrase]
+    scoring = [*(term for word in content for term in word.terms), *(term for phrase in phrases for term in phrase)]
+    unlike = [word.plain for word in content if not word.is_east_asian and word.plain]
+    return Query(
+        text=text,
+        terms=_distinct(scoring, MOST_TERMS),
+        words=_distinct([*unlike, *analysis.words_of(quoted)], MOST_TERMS),
+        typed=tuple(TypedWord(w.text, tuple(w.terms)) for w in {w.text: w for w in content}.values() if w.terms),
+        sequence=tuple(term for word in words for term in word.terms)[: 2 * MOST_TERMS],
+        pairs=_pairs(words),
+        characters=_distinct(analysis.characters_of(f"{plain} {quoted}"), MOST_CHARACTERS),
+        codes=_distinct(analysis.codes_of(f"{plain} {quoted}"), MOST_PAIRS),
+        phrases=tuple(map(tuple, phrases)),
+        negations=tuple(tuple(terms) for terms in map(analysis.terms, parts.negations) if terms),
+        operators=MappingProxyType({name: tuple(dict.fromkeys(values)) for name, values in parts.operators.items()}),
+    )
+
+
+class _Word:
+    """One word of a query: as typed, as analysed, and whether it says what is sought."""
+
+    __slots__ = ("counts", "is_east_asian", "plain", "terms", "text")
+
+    def __init__(self, text: str) -> None:
+        lower = text.lower()
+        self.text = text
+        self.terms = analysis.terms_of(text)
+        self.is_east_asian = bool(analysis.PAIRED.match(text))
+        self.plain = lower.removesuffix("'s")
+        # IT, US or WHO in capitals are names; a whole query in capitals is cleaned like any other by its stems' rarity.
+        self.counts = not (lower in FUNCTION_WORDS and not (len(text) > 1 and text.isupper()))
+
+
+def _split(text: str, parts: _Parts) -> None:
+    at = 0
+    length = len(text)
+    begins = True
+    while at < length:
+        character = text[at]
+        if character.isspace():
+            begins = True
+            at += 1
+            continue
+        negated = begins and character == "-" and at + 1 < length and _may_follow_minus(text[at + 1])
+        start = at + 1 if negated else at
+        if (closing := QUOTES.get(text[start])) and (end := text.find(closing, start + 1)) > start:
+            (parts.negations if negated else parts.phrases).append(text[start + 1 : end])
+            at = end + 1
+            begins = True
+            continue
+        if begins and not negated and (end := _take_operator(text, at, parts)):
+            at = end
+            continue
+        end = start + 1
+        while end < length and not text[end].isspace() and text[end] not in QUOTES:
+            end += 1
+        (parts.negations if negated else parts.plain).append(text[start:end])
+        begins = False
+        at = end
+
+
+def _may_follow_minus(character: str) -> bool:
+    # An error number is written with its sign: -1073741819 is a number to find, not one to leave out.
+    return character in QUOTES or character.isalpha()
+
+
+def _take_operator(text: str, at: int, parts: _Parts) -> int:
+    match = _OPERATOR.match(text, at)
+    if match is None:
+        return 0
+    name = match[1].lower()
+    value = match[2].strip('"').strip()
+    if not value or len(parts.operators.get(name, ())) >= MOST_OPERATORS:
+        return 0
+    if name == "kind":
+        value = value.lower().replace("-", "_")
+        if value not in tuple(Kind):
+            return 0
+    elif name in ("tag", "product"):
+        value = value.lower()
+    parts.operators.setdefault(name, []).append(value)
+    return match.end()
+
+
+def _pairs(words: list[_Word]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for left, right in zip(words, words[1:], strict=False):
+        if left.is_east_asian or right.is_east_asian or not (left.counts or right.counts):
+            continue
+        if left.terms and right.terms and left.terms != right.terms:
+            found.append((left.terms[-1], right.terms[0]))
+    return tuple(dict.fromkeys(found))[:MOST_PAIRS]
+
+
+def _distinct(values: Iterable[str], most: int) -> tuple[str, ...]:
+    return tuple(_first(dict.fromkeys(values), most))
+
+
+def _first(values: Iterable[str], most: int) -> Iterator[str]:
+    return (value for value, _ in zip(values, range(most), strict=False))

@@ -1,0 +1,136 @@
+"""The JSON of search, in the shapes that callers rely on."""
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from portal.search.results import Hit, SearchResult, Suggestion
+
+
+class HighlightsSchema(Schema):
+    """Escaped HTML with `<mark>` around what matched."""
+
+    title = fields.String()
+    body = fields.List(fields.String())
+
+
+class ReasonSchema(Schema):
+    """One field's share of a hit's score."""
+
+    field = fields.String()
+    score = fields.Float()
+
+
+class HitSchema(Schema):
+    """One found document."""
+
+    id = fields.String(metadata={"example": "article:17"})
+    kind = fields.String()
+    external_id = fields.String(allow_none=True)
+    source = fields.String(allow_none=True)
+    title = fields.String()
+    url = fields.String()
+    score = fields.Float()
+    highlights = fields.Nested(HighlightsSchema)
+    language = fields.String()
+    status = fields.String()
+    updated_at = fields.String(allow_none=True)
+    why = fields.List(fields.Nested(ReasonSchema), metadata={"description": "Staff only, with explain=1."})
+
+
+class FacetValueSchema(Schema):
+    """One value of a facet with its count for this caller."""
+
+    value = fields.String()
+    label = fields.String()
+    count = fields.Integer()
+    selected = fields.Boolean()
+
+
+class SearchResultSchema(Schema):
+    """The answer to a search."""
+
+    query = fields.String()
+    total = fields.Integer()
+    total_is_exact = fields.Boolean()
+    page = fields.Integer()
+    size = fields.Integer()
+    took_ms = fields.Float()
+    degraded = fields.Boolean()
+    engine = fields.String()
+    did_you_mean = fields.String(allow_none=True)
+    corrected_from = fields.String(allow_none=True)
+    missing_words = fields.List(fields.String())
+    hits = fields.List(fields.Nested(HitSchema))
+    facets = fields.Dict(keys=fields.String(), values=fields.List(fields.Nested(FacetValueSchema)))
+
+
+class SuggestionSchema(Schema):
+    """A title offered while somebody types."""
+
+    id = fields.String()
+    kind = fields.String()
+    title = fields.String()
+    html = fields.String(metadata={"description": "The title, escaped, with `<mark>` around what was typed."})
+    url = fields.String()
+
+
+class SuggestionsSchema(Schema):
+    """What is offered for the typed text."""
+
+    query = fields.String()
+    degraded = fields.Boolean()
+    suggestions = fields.List(fields.Nested(SuggestionSchema))
+
+
+def result_to_json(result: SearchResult) -> dict[str, Any]:
+    """Shape a result for JSON."""
+    return {
+        "query": result.query,
+        "total": result.total,
+        "total_is_exact": result.total_is_exact,
+        "page": result.page,
+        "size": result.size,
+        "took_ms": round(result.took_ms, 2),
+        "degraded": result.degraded,
+        "engine": result.engine,
+        "did_you_mean": result.did_you_mean,
+        "corrected_from": result.corrected_from,
+        "missing_words": list(result.missing_words),
+        "hits": [hit_to_json(hit) for hit in result.hits],
+        "facets": {
+            name: [{"value": v.value, "label": str(v.label), "count": v.count, "selected": v.selected} for v in values]
+            for name, values in result.facets.items()
+        },
+    }
+
+
+def hit_to_json(hit: Hit) -> dict[str, Any]:
+    """Shape one hit for JSON."""
+    shaped: dict[str, Any] = {
+        "id": hit.id,
+        "kind": hit.kind,
+        "external_id": hit.external_id or None,
+        "source": hit.source or None,
+        "title": hit.title,
+        "url": hit.url,
+        "score": round(hit.score, 4),
+        "highlights": {"title": str(hit.title_html), "body": [str(snippet) for snippet in hit.snippets]},
+        "language": hit.language,
+        "status": hit.status,
+        "updated_at": hit.updated_at.isoformat().replace("+00:00", "Z") if hit.updated_at else None,
+    }
+    if hit.matched_fields:
+        shaped["why"] = [{"field": field.field, "score": round(field.score, 4)} for field in hit.matched_fields]
+    return shaped
+
+
+def suggestion_to_json(suggestion: Suggestion) -> dict[str, Any]:
+    """Shape one suggestion for JSON."""
+    return {
+        "id": suggestion.id,
+        "kind": suggestion.kind,
+        "title": suggestion.title,
+        "html": str(suggestion.title_html),
+        "url": suggestion.url,
+    }

@@ -1,0 +1,58 @@
+"""What the search asks of service records: which may still be read, and which subjects hold some words."""
+
+from collections.abc import Collection
+from typing import Any
+
+from markupsafe import escape
+from sqlalchemy import ColumnElement, Select, func, select
+
+from portal import access
+from portal.access import Viewer
+from portal.extensions import db
+from portal.search.results import Hit
+from portal.search.sources import Source
+from portal.search.titles import holds_words
+from portal.service.models import Record
+
+
+def readable(viewer: Viewer) -> ColumnElement[bool]:
+    """Return the rule of who may read a record."""
+    return access.record_condition(viewer, customer_id=Record.customer_id, requester_id=Record.requester_id)  # type: ignore[arg-type]
+
+
+def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
+    """Begin a query over the records this viewer may read."""
+    return select(*(columns or (Record,))).select_from(Record).where(readable(viewer))
+
+
+def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
+    """Return those of the ids that the viewer may read now."""
+    return set(db.session.scalars(select_readable(viewer, Record.id).where(Record.id.in_(ids))))
+
+
+def find_titles(
+    viewer: Viewer, words: Collection[str], kinds: Collection[str], limit: int, offset: int
+) -> tuple[int, list[Hit]]:
+    """Look the words up in subjects and numbers, newest first."""
+    if kinds and "record" not in kinds:
+        return 0, []
+    found = select_readable(viewer, Record).where(holds_words(words, Record.subject, Record.number))  # type: ignore[arg-type]
+    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Record.id).subquery())) or 0
+    rows = db.session.scalars(found.order_by(Record.updated_at.desc(), Record.id).limit(max(limit, 0)).offset(offset))
+    return total, [
+        Hit(
+            id=f"record:{record.id}",
+            kind="record",
+            title=record.subject,
+            title_html=escape(record.subject),
+            identifiers=(record.number,),
+            url=f"/records/{record.number}",
+            language=record.language,
+            status=record.state,
+            updated_at=record.updated_at,
+        )
+        for record in rows
+    ]
+
+
+SOURCE = Source(kind="record", readable_ids=readable_ids, find_titles=find_titles)

@@ -1,0 +1,48 @@
+// Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
+// is dropped when the form was sent and the next page shows no error.
+const EVERY_MS = 5000;
+const SENT = "draft-sent";
+
+function fields(form) {
+  return [...form.elements].filter((field) => field.name && field.name !== "csrf_token" && !["file", "hidden", "password", "submit"].includes(field.type));
+}
+
+export default function draft(form) {
+  const key = `draft:${form.dataset.draft}`;
+  const state = form.querySelector("[data-draft-state]");
+  const original = JSON.stringify(values());
+  let kept = original;
+
+  function values() {
+    return fields(form).map((field) => [field.name, ["checkbox", "radio"].includes(field.type) ? field.checked : field.value]);
+  }
+
+  function keep() {
+    const now = JSON.stringify(values());
+    if (now === kept) return;
+    kept = now;
+    localStorage.setItem(key, now);
+    say(form.dataset.draftSaved);
+  }
+
+  function say(words) {
+    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    if (state && words) state.textContent = words.replace("{time}", time);
+  }
+
+  const before = localStorage.getItem(key);
+  if (before && before !== original && !document.getElementById("error-summary")) {
+    const found = JSON.parse(before);
+    fields(form).forEach((field, index) => {
+      if (found[index]?.[0] !== field.name) return;
+      if (typeof found[index][1] === "boolean") field.checked = found[index][1];
+      else field.value = found[index][1];
+    });
+    kept = before;
+    say(form.dataset.draftRestored);
+  }
+  form.addEventListener("focusout", keep);
+  form.addEventListener("submit", () => sessionStorage.setItem(SENT, key));
+  addEventListener("pagehide", () => sessionStorage.getItem(SENT) !== key && keep());
+  setInterval(keep, EVERY_MS);
+}

@@ -1,0 +1,81 @@
+"""A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+import portal.app
+from portal import outbox
+from portal.extensions import db
+from portal.settings import Settings
+from tests.people import Browser
+
+CHANGED = "tests.changed"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a development portal in a folder of its own."""
+    return Settings.from_environ(
+        {"CASEBOOK_DATA_DIR": str(tmp_path), "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough"}
+    )
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """A portal with empty tables; an application context is pushed for the test."""
+    made = portal.app.create_app(settings)
+    made.config["TESTING"] = True
+    made.test_client_class = Browser
+    with made.app_context():
+        db.create_all()
+        yield made
+        db.session.remove()
+        db.engine.dispose()
+
+
+@event.listens_for(Session, "after_flush")
+def _remember_changes(session: Session, _context: object) -> None:
+    """Collect the indexed objects, or owners of parts, that a flush changed."""
+    changed = session.info.setdefault(CHANGED, set())
+    for thing in [*session.new, *session.dirty, *session.deleted]:
+        if thing in session.dirty and not session.is_modified(thing):
+            continue
+        kind = getattr(type(thing), "indexed_kind", None)
+        if kind is not None:
+            changed.add((kind, thing.id))
+
+
+@event.listens_for(Session, "after_commit")
+def _compare_with_outbox(session: Session) -> None:
+    changed = session.info.pop(CHANGED, set())
+    recorded = session.info.pop(outbox.RECORDED, set())
+    missing = changed - recorded
+    if missing:
+        session.info.setdefault("tests.unrecorded", set()).update(missing)
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget(session: Session) -> None:
+    session.info.pop(CHANGED, None)
+    session.info.pop(outbox.RECORDED, None)
+
+
+@pytest.fixture(autouse=True)
+def every_change_is_recorded() -> Iterator[None]:
+    """Fail a test that committed a change to an indexed object without its outbox row."""
+    unrecorded: set[tuple[str, int]] = set()
+
+    def collect(session: Session) -> None:
+        unrecorded.update(session.info.pop("tests.unrecorded", set()))
+
+    event.listen(Session, "after_commit", collect)
+    try:
+        yield
+    finally:
+        event.remove(Session, "after_commit", collect)
+    assert not unrecorded, f"changed without outbox.record: {sorted(unrecorded)}"
