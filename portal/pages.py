@@ -127,8 +127,6 @@ def choose_language() -> str:
     Commands and jobs speak English.
     """
     if not has_request_context():
-    """Return the interface's language: asked for, chosen before, the account's, the browser's, else English."""
-    if not has_request_context():  # A command, or the worker.
         return "en"
     asked = request.args.get("lang") or request.cookies.get(LANGUAGE_COOKIE) or _account_language() or ""
     known = language_of(asked)

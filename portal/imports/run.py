@@ -31,7 +31,7 @@ class ItemResult(Protocol):
         """Why it was refused."""
 
 
-Take = Callable[[Sequence[dict[str, Any]]], Sequence[ItemResult]]
+Take = Callable[..., Sequence[ItemResult]]
 
 
 @dataclass(frozen=True, slots=True)
