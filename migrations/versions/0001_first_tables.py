@@ -1,14 +1,12 @@
-"""The first tables"""
-
-from collections.abc import Sequence
+"""First tables."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0001"
-down_revision: str | None = None
-branch_labels: str | Sequence[str] | None = None
-depends_on: str | Sequence[str] | None = None
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
 
 
 def upgrade() -> None:
