@@ -1,6 +1,7 @@
 """How the search's facets call categories, products and tags."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import select
 
@@ -9,7 +10,7 @@ from portal.search.sources import Labels
 from portal.vocabulary.models import Category, Product, Tag
 
 
-def _names_of(model: type[Category | Product | Tag]) -> Labels:
+def _names_of(model: Any) -> Labels:
     def labels(slugs: Collection[str], locale: str) -> Mapping[str, str]:
         """Return slug → name in the reader's language."""
         return {
