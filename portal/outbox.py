@@ -102,7 +102,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
     db.session.info.setdefault(RECORDED, set()).update(keys)
 
 
-def record_where(kind: str, ids: Select[tuple[int]]) -> None:
+def record_where(kind: str, ids: Select[Any]) -> None:
     """Note that every object whose id the query gives must be written again: one statement, whatever their number."""
     db.session.flush()
     wanted = ids.subquery()
