@@ -1,9 +1,10 @@
 """What people and programs fill in: every declared field is checked here, and every refusal names its field.
 
-Operations take what forms, the API and imports hand them, as it came.  The checks give back clean values or raise
-`Refused`, which carries one sentence a field, so that each way in can show it beside what was typed.
+Operations take what forms, the API and imports hand them, as it came.  A check gives back the clean value or raises
+`Invalid` with a sentence under an empty name; `Check` puts the field's name to it and collects all of a submission.
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time
@@ -11,39 +12,14 @@ from typing import Any, TypeVar
 
 from flask_babel import gettext as _
 
+from portal.errors import Invalid
+
 Value = TypeVar("Value")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 _EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 LARGEST_ID = 2**31 - 1
-
-
-class Refused(Exception):  # noqa: N818  The name of the answer people get.
-    """What was filled in cannot be used; `fields` holds a sentence for each field."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(" ".join(f"{name}: {sentence}" for name, sentence in fields.items()))
-        self.fields = dict(fields)
-
-
-class Conflict(Exception):  # noqa: N818  The name of the answer people get.
-    """Somebody saved a newer version in between.  Nothing was written; both versions are here.
-
-    `current` is the object as it is now, `submitted` the fields that were not saved.
-    """
-
-    def __init__(self, current: Any, submitted: Mapping[str, Any]) -> None:
-        super().__init__(
-            f"{type(current).__name__} {current.id} is at version {current.version} by now. "
-            "Compare both and save again with that version."
-        )
-        self.current = current
-        self.submitted = dict(submitted)
-
-
-class Missing(LookupError):  # noqa: N818  The name of the answer people get.
-    """There is no such object, or none that this viewer may read: the two look alike."""
 
 
 class Check:
@@ -56,7 +32,7 @@ class Check:
         """Return what `check(*args)` gives, or None where it was refused; the sentence is kept under the name."""
         try:
             return check(*args, **options)
-        except Refused as refused:
+        except Invalid as refused:
             self.errors[name] = next(iter(refused.fields.values()))
             return None
 
@@ -65,9 +41,9 @@ class Check:
         self.errors.setdefault(name, sentence)
 
     def finish(self) -> None:
-        """Raise `Refused` if anything was refused."""
+        """Raise `Invalid` if anything was refused."""
         if self.errors:
-            raise Refused(self.errors)
+            raise Invalid(self.errors)
 
 
 def text(value: object, *, most: int, required: bool = False, is_line: bool = False) -> str:
@@ -76,22 +52,22 @@ def text(value: object, *, most: int, required: bool = False, is_line: bool = Fa
         value = ""
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Refused({"": _("This must be text.")})
+            raise Invalid({"": _("This must be text.")})
         value = str(value)
     if _UNSTORABLE.search(value):
-        raise Refused({"": _("This holds characters that cannot be stored. Type it anew.")})
+        raise Invalid({"": _("This holds characters that cannot be stored. Type it anew.")})
     cleaned = " ".join(value.split()) if is_line else value.replace("\r\n", "\n").strip()
     if required and not cleaned:
-        raise Refused({"": _("Fill this in.")})
+        raise Invalid({"": _("Fill this in.")})
     if len(cleaned) > most:
-        raise Refused({"": _("This is longer than %(most)s characters; shorten it.", most=most)})
+        raise Invalid({"": _("This is longer than %(most)s characters; shorten it.", most=most)})
     return cleaned
 
 
 def choice(value: object, choices: Collection[str]) -> str:
     """Return the value if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise Refused({"": _("Choose one of: %(choices)s.", choices=", ".join(choices))})
+        raise Invalid({"": _("Choose one of: %(choices)s.", choices=", ".join(choices))})
     return value
 
 
@@ -99,7 +75,7 @@ def language(value: object) -> str:
     """Return a language tag such as `en` or `zh-TW`; empty means English."""
     tag = text(value, most=10, is_line=True) or "en"
     if not _LANGUAGE.fullmatch(tag):
-        raise Refused({"": _("This is not a language; write it as en or zh.")})
+        raise Invalid({"": _("This is not a language; write it as en or zh.")})
     return tag
 
 
@@ -110,7 +86,7 @@ def whole(value: object) -> int | None:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < len(str(LARGEST_ID)) + 1:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= LARGEST_ID:
-        raise Refused({"": _("There is no such choice.")})
+        raise Invalid({"": _("There is no such choice.")})
     return value
 
 
@@ -127,10 +103,24 @@ def moment(value: object) -> datetime | None:
             at = datetime.fromisoformat(str(value).strip())
         at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise Refused({"": _("This is not a date; write it as 2026-01-31 or 2026-01-31T09:30:00Z.")}) from None
+        raise Invalid({"": _("This is not a date; write it as 2026-01-31 or 2026-01-31T09:30:00Z.")}) from None
     if not _EARLIEST <= at < _LATEST:
-        raise Refused({"": _("This date lies too far from the present.")})
+        raise Invalid({"": _("This date lies too far from the present.")})
     return at
+
+
+def extra(value: object, *, most: int = 100_000) -> dict[str, Any]:
+    """Return a JSON object of anything; what JSON does not know is kept as text."""
+    if not isinstance(value, Mapping):
+        raise Invalid({"": _("This must be an object.")})
+    try:
+        written = json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        raise Invalid({"": _("This is nested too deeply.")}) from None
+    if "\\u0000" in written:
+        raise Invalid({"": _("This holds characters that cannot be stored. Type it anew.")})
+    kept: dict[str, Any] = json.loads(text(written, most=most))
+    return kept
 
 
 def words(value: object, *, most: int, longest: int) -> list[str]:
@@ -143,9 +133,9 @@ def words(value: object, *, most: int, longest: int) -> list[str]:
     elif isinstance(value, list | tuple | set | frozenset):
         parts = value
     else:
-        raise Refused({"": _("This must be a list of words.")})
+        raise Invalid({"": _("This must be a list of words.")})
     found = dict.fromkeys(text(part, most=longest, is_line=True) for part in parts)
     found.pop("", None)
     if len(found) > most:
-        raise Refused({"": _("At most %(most)s are possible.", most=most)})
+        raise Invalid({"": _("At most %(most)s are possible.", most=most)})
     return list(found)

@@ -5,12 +5,27 @@ The row outlives its object, so pending work is exactly `version > indexed_versi
 can be forgotten.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, cast
 
 from flask import current_app
-from sqlalchemy import Index, Select, String, Text, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Index,
+    Select,
+    String,
+    Text,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,8 +49,14 @@ class OutboxRow(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        Index("ix_outbox_pending", "is_bulk", "changed_at"),
-        Index("ix_outbox_indexed", "indexed_version"),
+        # Of rows that are kept for ever only the pending ones stand here: a sweep that finds nothing costs nothing.
+        Index(
+            "ix_outbox_pending",
+            "is_bulk",
+            "changed_at",
+            sqlite_where=text("version > indexed_version"),
+            postgresql_where=text("version > indexed_version"),
+        ),
     )
 
     kind: Mapped[str] = mapped_column(String(20), primary_key=True)
@@ -46,6 +67,7 @@ class OutboxRow(Base):
     is_bulk: Mapped[bool] = mapped_column(default=False)
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None] = mapped_column(Text)
+    """Why the document was set aside; null for one that merely waits its turn."""
     not_before: Mapped[datetime | None]
     leased_until: Mapped[datetime | None]
     leased_by: Mapped[str | None] = mapped_column(String(64))
@@ -102,7 +124,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
     db.session.info.setdefault(RECORDED, set()).update(keys)
 
 
-def record_where(kind: str, ids: Select[Any]) -> None:
+def record_where(kind: str, ids: Select[int]) -> None:
     """Note that every object whose id the query gives must be written again: one statement, whatever their number."""
     db.session.flush()
     wanted = ids.subquery()
@@ -116,6 +138,46 @@ def record_where(kind: str, ids: Select[Any]) -> None:
         literal(0),
     ).where(wanted.c[0].is_not(None))
     db.session.execute(_insert(values))
+
+
+def record_above(rows: Sequence[tuple[str, int, int]]) -> None:
+    """Record objects given as `(kind, id, version)` with a version above both the given one and their own.
+
+    For an index that holds a version that SQL never gave: after a restore, or a document that nobody knows.
+    """
+    at = now()
+    dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
+    for start in range(0, len(rows), 500):
+        statement = dialect.insert(OutboxRow).values(
+            [
+                {
+                    "kind": kind,
+                    "object_id": object_id,
+                    "version": version + 1,
+                    "indexed_version": 0,
+                    "changed_at": at,
+                    "is_bulk": True,
+                    "attempts": 0,
+                }
+                for kind, object_id, version in rows[start : start + 500]
+            ]
+        )
+        db.session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["kind", "object_id"],
+                set_={
+                    "version": case(
+                        (OutboxRow.version >= statement.excluded.version, OutboxRow.version + 1),
+                        else_=statement.excluded.version,
+                    ),
+                    "changed_at": at,
+                    "is_bulk": True,
+                    "attempts": 0,
+                    "last_error": None,
+                    "not_before": None,
+                },
+            )
+        )
 
 
 def nudge() -> None:
@@ -135,11 +197,62 @@ def version_of(kind: str, object_id: int) -> tuple[int, int] | None:
     return (row[0], row[1]) if row else None
 
 
+def is_pending() -> ColumnElement[bool]:
+    """Return the condition of the rows that the index has still to catch up with, spelt as their index has it."""
+    return OutboxRow.version > OutboxRow.indexed_version
+
+
 def pending_count() -> int:
     """Return how many documents the index still has to catch up with."""
-    return (
-        db.session.scalar(
-            select(func.count()).select_from(OutboxRow).where(OutboxRow.version > OutboxRow.indexed_version)
+    return db.session.scalar(select(func.count()).select_from(OutboxRow).where(is_pending())) or 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """How far the index is behind.  `pending` counts those that were set aside, too; ages are in seconds."""
+
+    objects: int
+    pending: int
+    set_aside: int
+    leased: int
+    oldest_pending_s: float
+    """Of those that wait their turn; 0 when there is none."""
+
+
+def statistics() -> Statistics:
+    """Count the outbox."""
+    at = now()
+    pending, aside, leased, oldest = db.session.execute(
+        select(
+            func.count(),
+            func.count(OutboxRow.last_error),
+            func.count().filter(OutboxRow.leased_until > at),
+            func.min(OutboxRow.changed_at).filter(OutboxRow.last_error.is_(None)),
+        ).where(is_pending())
+    ).one()
+    objects = db.session.scalar(select(func.count()).select_from(OutboxRow)) or 0
+    age = max(0.0, (at - oldest).total_seconds()) if oldest else 0.0
+    return Statistics(objects=objects, pending=pending, set_aside=aside, leased=leased, oldest_pending_s=age)
+
+
+def set_aside_rows(limit: int = 100) -> list[OutboxRow]:
+    """Return the rows whose documents the engine refused, those changed last first."""
+    return list(
+        db.session.scalars(
+            select(OutboxRow)
+            .where(is_pending(), OutboxRow.last_error.is_not(None))
+            .order_by(OutboxRow.changed_at.desc(), OutboxRow.kind, OutboxRow.object_id)
+            .limit(limit)
         )
-        or 0
     )
+
+
+def retry_set_aside() -> int:
+    """Let everything that was set aside be tried again at once, inside the caller's transaction; return how many."""
+    done = db.session.execute(
+        update(OutboxRow)
+        .where(is_pending(), or_(OutboxRow.last_error.is_not(None), OutboxRow.not_before.is_not(None)))
+        .values(not_before=None, last_error=None, attempts=0)
+        .execution_options(synchronize_session=False)
+    )
+    return cast("CursorResult[Any]", done).rowcount

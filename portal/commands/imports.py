@@ -17,7 +17,7 @@ from portal.access import Role, viewer_for
 from portal.customers import customers
 from portal.imports import run, tables, writing
 from portal.imports.reading import UnreadableError
-from portal.knowledge import articles
+from portal.knowledge import batches
 from portal.service import records
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -54,7 +54,7 @@ def import_articles(
 ) -> None:
     """Take articles in: one a line, `{"id","title","text","lang","url"?,"meta":{…}}`."""
     take = partial(
-        articles.import_batch, source=source, kind=kind, audience=audience, state=state, by=None, dry_run=dry_run
+        batches.import_batch, source=source, kind=kind, audience=audience, state=state, by=None, dry_run=dry_run
     )
     _import(file, take, f"articles\0{source}", dry_run=dry_run, restart=restart, as_json=as_json)
 

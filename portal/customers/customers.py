@@ -18,8 +18,9 @@ from portal import audit, outbox
 from portal.access import Permission, Viewer, customer_condition
 from portal.customers import points
 from portal.customers.models import Contact, ContactPoint, Customer
-from portal.declared import Check, Conflict, Missing, Refused, choice, language, text, words
+from portal.declared import Check, choice, extra, language, text, words
 from portal.encryption import blind_index
+from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.vocabulary.models import Product, Tag
 from portal.vocabulary.naming import load_or_add
@@ -82,9 +83,9 @@ _PLAIN = ("kind", "name", "language", "region", "segment", "notes")
 class Outcome:
     """What became of one imported line.  `reason` says why it was refused, or what was left out of it."""
 
-    status: Status
+    outcome: Status
     id: int | None = None
-    reason: str | None = None
+    reason: str = ""
 
 
 def create(*, by: Viewer, **fields: Unpack[CustomerFields]) -> Customer:
@@ -92,7 +93,7 @@ def create(*, by: Viewer, **fields: Unpack[CustomerFields]) -> Customer:
 
     Raises:
         Forbidden: the viewer may not write customers.
-        Refused: a field cannot be used.
+        Invalid: a field cannot be used.
     """
     by.require(Permission.WRITE_CUSTOMERS)
     clean = _check({"kind": "company", **fields}, region="", is_new=True)
@@ -113,7 +114,7 @@ def save(customer: Customer, *, by: Viewer, version: int, **fields: Unpack[Custo
 
     Raises:
         Forbidden: the viewer may not write customers.
-        Refused: a field cannot be used.
+        Invalid: a field cannot be used.
         Conflict: somebody saved a newer version; both versions are in it and nothing was written.
         Missing: it was deleted in between.
     """
@@ -122,7 +123,7 @@ def save(customer: Customer, *, by: Viewer, version: int, **fields: Unpack[Custo
     customer = _lock(customer.id)
     if customer.version != version:
         db.session.rollback()
-        raise Conflict(db.session.get_one(Customer, customer.id), fields)
+        raise _conflict(db.session.get_one(Customer, customer.id), fields)
     old_name = customer.name
     changed = _apply(customer, clean, _load_words(clean))
     if not changed:
@@ -183,7 +184,7 @@ def add_contact(customer: Customer, draft: ContactDraft, *, by: Viewer) -> Conta
 
     Raises:
         Forbidden: the viewer may not write customers.
-        Refused: a field cannot be used, or there are too many contacts.
+        Invalid: a field cannot be used, or there are too many contacts.
         Missing: the customer was deleted in between.
     """
     by.require(Permission.WRITE_CUSTOMERS)
@@ -193,7 +194,7 @@ def add_contact(customer: Customer, draft: ContactDraft, *, by: Viewer) -> Conta
     customer = _lock(customer.id)
     if len(customer.contacts) >= MOST_CONTACTS:
         db.session.rollback()
-        raise Refused({"name": _("A customer has at most %(most)s contacts.", most=MOST_CONTACTS)})
+        raise Invalid({"name": _("A customer has at most %(most)s contacts.", most=MOST_CONTACTS)})
     contact = Contact()
     _fill_contact(contact, clean)
     customer.contacts.append(contact)
@@ -206,7 +207,7 @@ def change_contact(contact: Contact, draft: ContactDraft, *, by: Viewer) -> Cont
 
     Raises:
         Forbidden: the viewer may not write customers.
-        Refused: a field cannot be used.
+        Invalid: a field cannot be used.
         Missing: the customer or the contact was deleted in between.
     """
     by.require(Permission.WRITE_CUSTOMERS)
@@ -263,7 +264,7 @@ def get_readable(viewer: Viewer, customer_id: int) -> Customer:
     """
     customer = db.session.scalar(select(Customer).where(Customer.id == customer_id, customer_condition(viewer)))
     if customer is None:
-        raise Missing(f"there is no customer {customer_id!r}")
+        raise Missing(_("There is no such customer."))
     return customer
 
 
@@ -341,15 +342,43 @@ def _matches(typed: str) -> Any:
     return or_(*ways)
 
 
+def shape(customer: Customer) -> dict[str, Any]:
+    """Return the declared fields as they stand, with id and version: what the API shows and conflicts compare."""
+    return {
+        "id": customer.id,
+        "version": customer.version,
+        **{name: getattr(customer, name) for name in _PLAIN},
+        "tags": [tag.name for tag in customer.tags],
+        "products": [product.name for product in customer.products],
+        "emails": emails(customer),
+        "phones": phones(customer),
+        "contacts": [draft_of(contact) for contact in customer.contacts],
+    }
+
+
+def _conflict(customer: Customer, given: Mapping[str, Any]) -> Conflict:
+    return Conflict(
+        _("Somebody saved a newer version of %(name)s. Compare both and save again.", name=customer.name),
+        current=shape(customer),
+        given=given,
+    )
+
+
 def _lock(customer_id: int) -> Customer:
     """Begin the change: the outbox row is everybody's first lock, then the customer is read as it is now."""
     customer = db.session.get(Customer, customer_id)
     if customer is not None:
         outbox.record(customer)
-        customer = db.session.get(Customer, customer_id, populate_existing=True, with_for_update=True)
+        # Not `get` or `refresh`: under a lock these insist that nobody saved in between.
+        customer = db.session.scalar(
+            select(Customer)
+            .where(Customer.id == customer_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
     if customer is None:
         db.session.rollback()
-        raise Missing(f"there is no customer {customer_id!r}")
+        raise Missing(_("There is no such customer."))
     return customer
 
 
@@ -360,7 +389,7 @@ def _held(customer: Customer, contact_id: int) -> Contact:
             db.session.refresh(contact, ["points"])
             return contact
     db.session.rollback()
-    raise Missing(f"there is no contact {contact_id!r}")
+    raise Missing(_("There is no such contact."))
 
 
 def _record_ids(customer_id: int) -> Select[tuple[int]]:
@@ -376,10 +405,10 @@ def _commit_contact(customer: Customer, action: str, by: Viewer) -> None:
 
 
 def _check(fields: Mapping[str, Any], *, region: str, is_new: bool, customer: Customer | None = None) -> dict[str, Any]:
-    """Return clean values of the given fields, or raise `Refused` with all that is wrong."""
+    """Return clean values of the given fields, or raise `Invalid` with all that is wrong."""
     unknown = sorted(set(fields) - set(DECLARED))
     if unknown:
-        raise Refused({name: _("A customer has no field of this name.") for name in unknown})
+        raise Invalid({name: _("A customer has no field of this name.") for name in unknown})
     check = Check()
     clean: dict[str, Any] = {}
     for name, (rule, options) in _RULES.items():
@@ -439,8 +468,8 @@ class _Words:
 
 def _load_words(*cleans: Mapping[str, Any]) -> _Words:
     return _Words(
-        tags=load_or_add(Tag, {name for clean in cleans for name in clean.get("tags") or ()}),
-        products=load_or_add(Product, {name for clean in cleans for name in clean.get("products") or ()}),
+        tags=load_or_add(Tag, dict.fromkeys(name for clean in cleans for name in clean.get("tags") or ())),
+        products=load_or_add(Product, dict.fromkeys(name for clean in cleans for name in clean.get("products") or ())),
     )
 
 
@@ -532,7 +561,7 @@ def _import_lines(
     ids = [one.external_id for one in prepared if isinstance(one, _Line)]
     named = _load_words(*[one.clean for one in prepared if isinstance(one, _Line)])
     held = _load_held(source, ids)
-    done: list[tuple[Status, Customer | None, str | None]] = []
+    done: list[tuple[Status, Customer | None, str]] = []
     touched: dict[str, Customer] = {}
     renamed: list[int] = []
     with db.session.no_autoflush:
@@ -542,16 +571,16 @@ def _import_lines(
                 continue
             customer = held.get(one.external_id)
             if customer is not None and customer.digest == one.digest:
-                done.append(("unchanged", customer, None))
+                done.append(("unchanged", customer, ""))
                 continue
-            done.append(("updated" if customer is not None else "created", None, None))
+            done.append(("updated" if customer is not None else "created", None, ""))
             if customer is None:
                 customer = held[one.external_id] = Customer(source=source, external_id=one.external_id)
             elif customer.id is not None and customer.name != one.clean["name"]:
                 renamed.append(customer.id)
             _write_line(customer, one, named)
             touched[one.external_id] = customer
-            done[-1] = (done[-1][0], customer, None)
+            done[-1] = (done[-1][0], customer, "")
     db.session.add_all(touched.values())
     if touched:
         if renamed:
@@ -562,7 +591,7 @@ def _import_lines(
     outcomes = [Outcome(status, customer.id if customer else None, reason) for status, customer, reason in done]
     if dry_run:
         db.session.rollback()
-        return [Outcome(o.status, None if o.status == "created" else o.id, o.reason) for o in outcomes]
+        return [Outcome(o.outcome, None if o.outcome == "created" else o.id, o.reason) for o in outcomes]
     db.session.commit()
     return outcomes
 
@@ -600,7 +629,7 @@ def _prepare(line: Mapping[str, Any]) -> "_Line | str":
     """Return a checked line, or the sentence that refuses it."""
     try:
         external_id = text(line.get("id"), most=200, required=True, is_line=True)
-    except Refused as refused:
+    except Invalid as refused:
         return f"id: {next(iter(refused.fields.values()))}"
     meta = line.get("meta") or {}
     if not isinstance(meta, Mapping):
@@ -616,8 +645,8 @@ def _prepare(line: Mapping[str, Any]) -> "_Line | str":
         if "contacts" in fields:
             fields["contacts"] = _drafts(fields["contacts"])
         clean = _check(fields, region="", is_new=True)
-        kept = json.loads(text(json.dumps(meta, ensure_ascii=False, default=str), most=100_000) or "{}")
-    except Refused as refused:
+        kept = extra(meta)
+    except Invalid as refused:
         return " ".join(f"{name}: {sentence}" if name else sentence for name, sentence in refused.fields.items())
     return _Line(external_id, clean, kept, _digest_of(clean, kept))
 
@@ -631,7 +660,7 @@ def _merged(customer: Customer, drafts: Sequence[ContactDraft]) -> list[ContactD
 
 def _drafts(value: object) -> list[ContactDraft]:
     if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
-        raise Refused({"contacts": _("This must be a list of objects with name, job, emails and phones.")})
+        raise Invalid({"contacts": _("This must be a list of objects with name, job, emails and phones.")})
     return [
         ContactDraft(
             name=one.get("name", ""),

@@ -15,8 +15,9 @@ from email_validator import EmailNotValidError, validate_email
 from flask_babel import gettext as _
 
 from portal.customers.models import ContactPoint
-from portal.declared import Refused, text
+from portal.declared import text
 from portal.encryption import blind_index, seal, unseal
+from portal.errors import Invalid
 
 LONGEST_EMAIL = 254
 LONGEST_PHONE = 60
@@ -26,12 +27,12 @@ _EXTENSION = re.compile(r"(?i)(?:ext\.?|x|#|分機|分机|轉|转)\s*\d{1,6}\s*$
 
 
 def email(value: object) -> str:
-    """Return an e-mail address in its one normal form, or raise `Refused`.  No name server is asked."""
+    """Return an e-mail address in its one normal form, or raise `Invalid`.  No name server is asked."""
     typed = text(value, most=LONGEST_EMAIL, is_line=True)
     try:
         return validate_email(typed, check_deliverability=False).normalized.casefold()
     except EmailNotValidError:
-        raise Refused(
+        raise Invalid(
             {"": _("%(typed)s is not an e-mail address; write it as name@company.com.", typed=repr(typed))}
         ) from None
 
@@ -51,7 +52,7 @@ def phone(value: object, *, region: str = "") -> str:
         or re.search(r"[^\W\d_]", typed)
         or not FEWEST_DIGITS <= len(digits) <= MOST_DIGITS
     ):
-        raise Refused({"": _("%(typed)s is not a phone number; begin with + and the country code.", typed=repr(typed))})
+        raise Invalid({"": _("%(typed)s is not a phone number; begin with + and the country code.", typed=repr(typed))})
     return digits
 
 
@@ -117,7 +118,7 @@ def candidates(words: str) -> list[str]:
     if "@" in typed:
         try:
             return [digest("email", email(typed))]
-        except Refused:
+        except Invalid:
             return []
     digits = _digits(typed)
     if len(digits) < FEWEST_DIGITS or re.search(r"[^\W\d_]", _EXTENSION.sub("", typed)):

@@ -23,7 +23,7 @@ class ItemResult(Protocol):
     """What became of one item: `created`, `updated`, `unchanged` or `refused` with a reason."""
 
     @property
-    def status(self) -> str:
+    def outcome(self) -> str:
         """One of the four words."""
 
     @property
@@ -31,7 +31,7 @@ class ItemResult(Protocol):
         """Why it was refused."""
 
 
-Take = Callable[[Sequence[dict[str, Any]]], Sequence[ItemResult]]
+Take = Callable[..., Sequence[ItemResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _take(batch: Sequence[Line], take: Take, report: Report) -> None:
         else:
             good.append(line)
     for line, result in zip(good, take([line.item for line in good]) if good else (), strict=True):
-        if result.status == REFUSED:
+        if result.outcome == REFUSED:
             report.refuse(line.number, line.item.get("id"), result.reason or "")
         else:
-            setattr(report, result.status, getattr(report, result.status) + 1)
+            setattr(report, result.outcome, getattr(report, result.outcome) + 1)

@@ -51,7 +51,7 @@ _revisions = cast("Table", Revision.__table__)
 class Outcome:
     """What became of one line: created, updated, unchanged or refused; `reason` says why, or what is to be known."""
 
-    status: str
+    outcome: str
     external_id: str
     article_id: int | None = None
     reason: str | None = None
@@ -145,10 +145,10 @@ def _take(lines: list[_Line], *, source: str, by: Viewer | None, dry_run: bool, 
                     raise
                 continue
         break
-    for status, written in (("created", new), ("updated", changed)):
+    for outcome, written in (("created", new), ("updated", changed)):
         for line in written:
             reason = line.rendered.reason if line.rendered else None
-            outcomes[line.at] = Outcome(status, line.external_id, line.article_id or None, reason)
+            outcomes[line.at] = Outcome(outcome, line.external_id, line.article_id or None, reason)
 
 
 def _write(new: list[_Line], changed: list[_Line], *, source: str, by: Viewer | None) -> None:
@@ -436,6 +436,9 @@ def _names(field: str, given: Iterable[Any], most: int, longest: int = words.LON
     names: dict[str, str] = {}
     for value in given:
         for name in [value] if isinstance(value, str) else (value or []):
+            if isinstance(name, str) and len(name) > longest:
+                # A classification that is too long for a name must not keep the text itself out.
+                name = name[: longest - 1].rstrip() + "…"
             try:
                 line = words.checked_line(name, most=_LONGEST_URL)[:longest].strip()
             except ValueError as error:

@@ -2,23 +2,27 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, now
 
 
 class Message(Base):
-    """One mail to one person.  `recipient` is cleared with the text once it is sent and no longer needed."""
+    """One mail to one person.
+
+    Address and text are sealed: the text may hold a link that sets a password, and neither should be read from a copy
+    of the database.  Once the mail is sent nothing of them is kept.
+    """
 
     __tablename__ = "message"
     __table_args__ = (Index("ix_message_due", "sent_at", "not_before"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    recipient: Mapped[str] = mapped_column(String(254))
-    subject: Mapped[str] = mapped_column(String(300))
-    text: Mapped[str] = mapped_column(Text)
     message_id: Mapped[str] = mapped_column(String(200), unique=True)
+    """Made once, so that a mail that is sent twice can be told to be the same."""
+    template: Mapped[str] = mapped_column(String(60))
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(default=now)
     not_before: Mapped[datetime] = mapped_column(default=now)
     sent_at: Mapped[datetime | None]

@@ -33,9 +33,7 @@ APART = (
 )
 _ODD = re.compile(rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]")
 _ODD_PIECE = re.compile(rf"\S*[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]\S*")
-_ASCII_WORD = re.compile(
-    r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*"
-)
+_ASCII_WORD = re.compile(r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*")
 _FAST_WORD = re.compile(
     rf"[{LETTER}0-9_]+(?:(?:(?<=[{LETTER}])[':.\u00b7](?=[{LETTER}])|(?<=[0-9])['.,;](?=[0-9]))[{LETTER}0-9_]+)*"
     rf"|[{HAN}{KANA}]+"
@@ -57,7 +55,7 @@ _EMOJI = (
 _EXACT_WORD = regex.compile(
     rf"{_EMOJI}|{_EX}*{_WORD}(?:{_EX}+{_WORD})*{_EX}*|[\p{{Han}}\p{{Hiragana}}]{_X}|\p{{Line_Break=SA}}+", regex.V1
 )
-_IN_PAIRS = re.compile(rf"[{HAN}{KANA}{HANGUL}]")
+PAIRED = re.compile(rf"[{HAN}{KANA}{HANGUL}]")
 _HAN = re.compile(rf"[{HAN}\u3041-\u3096\u309d-\u309f]")
 _HAN_RUN = re.compile(rf"[{HAN}]+")
 
@@ -185,7 +183,7 @@ def stem(word: str) -> str:
 
 
 def _unpossessive(word: str) -> str:
-    return word[:-2] if word.endswith("'s") and len(word) >= 2 else word  # noqa: PLR2004
+    return word[:-2] if word.endswith("'s") and len(word) >= 2 else word
 
 
 def cut(folded: str) -> list[str]:
@@ -217,7 +215,7 @@ def _cut_exactly(text: str) -> Iterator[str]:
     end = -1
     for match in _EXACT_WORD.finditer(text):
         word = match[0]
-        in_pairs = _IN_PAIRS.match(word) is not None
+        in_pairs = PAIRED.match(word) is not None
         if run and (not in_pairs or match.start() != end):
             yield run
             run = ""
@@ -232,7 +230,7 @@ def _cut_exactly(text: str) -> Iterator[str]:
 
 def _shortened(words: Iterable[str]) -> Iterator[str]:
     for word in words:
-        if len(word) <= LONGEST_WORD or _IN_PAIRS.match(word):
+        if len(word) <= LONGEST_WORD or PAIRED.match(word):
             yield word
         else:
             yield from (word[at : at + LONGEST_WORD] for at in range(0, len(word), LONGEST_WORD))
@@ -250,7 +248,7 @@ def terms_of(folded: str) -> list[str]:
         return [term for term in map(_STEMS.__getitem__, words) if term]
     found: list[str] = []
     for word in words:
-        if word.isascii() or not _IN_PAIRS.match(word):
+        if word.isascii() or not PAIRED.match(word):
             if term := _STEMS[word]:
                 found.append(term)
         elif len(word) == 1:
@@ -269,10 +267,21 @@ def words_of(folded: str) -> list[str]:
     """Return the words of a text that is folded already, as `words` does."""
     found = cut(folded.lower())
     if not folded.isascii():
-        found = [word for word in found if not _IN_PAIRS.match(word)]
+        found = [word for word in found if not PAIRED.match(word)]
     if "'" in folded:
         found = [plain for word in found if (plain := _unpossessive(word))]
     return found
+
+
+def terms_and_words_of(folded: str) -> tuple[list[str], list[str]]:
+    """Return `terms_of` and `words_of` of a folded text for the price of one."""
+    if not folded.isascii():
+        return terms_of(folded), words_of(folded)
+    found = cut(folded.lower())
+    stems = list(map(_STEMS.__getitem__, found))
+    if "'" in folded:
+        return [term for term in stems if term], [plain for word in found if (plain := _unpossessive(word))]
+    return stems, found
 
 
 def characters(text: str) -> list[str]:
@@ -308,7 +317,7 @@ def codes_of(folded: str) -> list[str]:
 def _is_code(code: str) -> bool:
     if not any(ch.isdigit() for ch in code):
         return code.startswith(".") or code.endswith(("+", "#"))
-    return len(code) >= 5 or not code.isdigit()  # noqa: PLR2004
+    return len(code) >= 5 or not code.isdigit()
 
 
 def code_forms(code: str) -> list[str]:

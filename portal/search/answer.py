@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import structlog
 
+from portal.access import Viewer
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, SearchEngine
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, SearchResult
@@ -31,7 +32,7 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
     except (EngineDown, EngineBusy, BadQuery) as error:
         log.warning("search is degraded", reason=str(error), engine=engine.name)
         return degraded(request, registry=registry, engine_name=engine.name)
-    hits = _still_readable(request, result.hits, registry)
+    hits = still_readable(request.viewer, result.hits, registry)
     return replace(
         result,
         hits=hits,
@@ -76,7 +77,8 @@ def named(
     return shown
 
 
-def _still_readable(request: SearchRequest, hits: tuple[Hit, ...], registry: Registry) -> tuple[Hit, ...]:
+def still_readable(viewer: Viewer, hits: tuple[Hit, ...], registry: Registry) -> tuple[Hit, ...]:
+    """Return those of the hits that the viewer may read at this moment: one query a kind."""
     wanted: dict[str, list[int]] = {}
     for hit in hits:
         kind, _, number = hit.id.partition(":")
@@ -85,6 +87,6 @@ def _still_readable(request: SearchRequest, hits: tuple[Hit, ...], registry: Reg
         f"{kind}:{number}"
         for kind, numbers in wanted.items()
         if kind in registry.sources
-        for number in registry.sources[kind].readable_ids(request.viewer, numbers)
+        for number in registry.sources[kind].readable_ids(viewer, numbers)
     }
     return tuple(hit for hit in hits if hit.id in readable)

@@ -16,7 +16,7 @@ def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngin
 
     `for_writing` gives the worker's patience to bulk writes; readers give up after a second.
     """
-    # Only the client of the engine in use is loaded: the other would cost every web process its memory.
+    # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
         from portal.search.embedded import EmbeddedEngine
 

@@ -116,5 +116,8 @@ class SearchEngine(Protocol):
     def drop(self, index: str) -> None:
         """Delete an index that is not the live one.  A missing one is no error."""
 
+    def check(self, index: str) -> None:
+        """Read the whole index and raise `IndexCorrupt` if something of it is damaged."""
+
     def close(self) -> None:
         """Let go of files, locks and connections; what was written is committed first."""

@@ -3,10 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, now
+
+BUILDING = ("requested", "loading", "draining", "verifying")
+"""The states of a build on its way to being searched."""
+FILLING = ("loading", "draining", "verifying")
+"""The states in which it takes every change, beside the live index."""
+UNDER_WAY = "state IN ('requested', 'loading', 'draining', 'verifying')"
 
 
 class SearchLog(Base):
@@ -36,20 +42,58 @@ class IndexBuild(Base):
     """One index of the engine, from its making to its removal.  Every change is written to all that are being kept."""
 
     __tablename__ = "index_build"
+    __table_args__ = (
+        # The database itself refuses a second rebuild beside one that is under way.
+        Index(
+            "uq_index_build_active",
+            "engine",
+            unique=True,
+            sqlite_where=text(UNDER_WAY),
+            postgresql_where=text(UNDER_WAY),
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(120), unique=True)
     engine: Mapped[str] = mapped_column(String(20))
     state: Mapped[str] = mapped_column(String(20), index=True)
-    """loading, draining, verifying, live, previous, dropped or failed."""
+    """requested, loading, draining, verifying, live, previous, dropping, dropped or failed."""
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
     cursor: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     """How far the loading came, by kind: where a killed rebuild takes up again."""
     error: Mapped[str | None] = mapped_column(Text)
+    leased_until: Mapped[datetime | None]
+    leased_by: Mapped[str | None] = mapped_column(String(64))
+    """The one process that works on it."""
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+    finished_at: Mapped[datetime | None]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Is being built; there is never more than one."""
+        return self.state in BUILDING
+
+
+class IndexCheck(Base):
+    """A comparison of the index with SQL that somebody asked for on the page, and what it found."""
+
+    __tablename__ = "index_check"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(20), default="requested", index=True)
+    """requested, running, done or failed"""
+    is_repair: Mapped[bool] = mapped_column(default=False)
+    checked: Mapped[int] = mapped_column(default=0)
+    missing: Mapped[int] = mapped_column(default=0)
+    stale: Mapped[int] = mapped_column(default=0)
+    orphaned: Mapped[int] = mapped_column(default=0)
+    repaired: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+    requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
 

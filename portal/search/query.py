@@ -1,13 +1,14 @@
 """What people's words mean.
 
-Four things have a meaning: "quotes", -word, and `kind:` `tag:` `product:` `id:`.  Everything else is words.  In a text too
-long to be typed as a query (a pasted e-mail, a log) only words count: a quote or a dash in it is not meant for us.
+Four things have a meaning: "quotes", -word, and `kind:` `tag:` `product:` `id:`.  Everything else is words.  In a text
+too long to be typed as a query (a pasted e-mail, a log) only words count: a quote or a dash in it is not meant for us.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 
 from portal.search import analysis
@@ -18,55 +19,64 @@ MOST_TERMS = 120
 MOST_PAIRS = 40
 MOST_CHARACTERS = 120
 MOST_OPERATORS = 20
+LONGEST_LIKENESS = 2_000
 QUOTES = {'"': '"', "＂": "＂", "“": "”", "„": "“", "「": "」"}
 OPERATORS = ("kind", "tag", "product", "id")
 
 _OPERATOR = re.compile(r"(kind|tag|product|id)[:：](\"[^\"]*\"|\S+)", re.IGNORECASE)
 
 # Words that say how something is asked and not what: taken out of a query, never out of the index.
-FUNCTION_WORDS = frozenset(
-    """
-    a about after again all also am an and any anybody anyone anything are aren't as ask asked asking at
-    be because been before being between both but by
-    can can't cannot could couldn't
-    describe describes described did didn't do does doesn't doing don't done during
-    each either else ever every everyone everything explain explains
-    few find for from further
-    get gets getting give gives go goes going gonna got gotten
-    had has hasn't have haven't having he hello help her here hers hey hi him his how however
-    i i'd i'll i'm i've if in info information into is isn't it it's its itself
-    just kind kindly know knows known
-    let let's like likely look looking lot
-    made make makes making many may maybe me mean means might mine more most much must my myself
-    need needed needs neither no nor not now
-    of off ok okay on once one only onto or other others our ours out over own
-    people perhaps please possible
-    quite rather really regarding related
-    said same say says see seem seems shall she should shouldn't show so some somebody someone something such sure
-    tell than thank thanks that that's the their them then there there's these they they're thing things think this
-    those though through to too toward towards trying
-    under unless until up upon us use used uses using usually
-    very via want wanted wants was wasn't way we we're well were weren't what what's when where whether which while who
-    who's whom whose why will with within without won't wonder wondering would wouldn't
-    yes yet you you're your yours yourself
-    """.split()
-)
+_FUNCTION_WORDS = """
+a about after again all also am an and any anybody anyone anything are aren't as ask asked asking at
+be because been before being between both but by
+can can't cannot could couldn't
+describe describes described did didn't do does doesn't doing don't done during
+each either else ever every everyone everything explain explains
+few find for from further
+get gets getting give gives go goes going gonna got gotten
+had has hasn't have haven't having he hello help her here hers hey hi him his how however
+i i'd i'll i'm i've if in info information into is isn't it it's its itself
+just kind kindly know knows known
+let let's like likely look looking lot
+made make makes making many may maybe me mean means might mine more most much must my myself
+need needed needs neither no nor not now
+of off ok okay on once one only onto or other others our ours out over own
+people perhaps please possible
+quite rather really regarding related
+said same say says see seem seems shall she should shouldn't show so some somebody someone something such sure
+tell than thank thanks that that's the their them then there there's these they they're thing things think this
+those though through to too toward towards trying
+under unless until up upon us use used uses using usually
+very via want wanted wants was wasn't way we we're well were weren't what what's when where whether which while who
+who's whom whose why will with within without won't wonder wondering would wouldn't
+yes yet you you're your yours yourself
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+
+
+@dataclass(frozen=True, slots=True)
+class TypedWord:
+    """A word as it was typed, and the terms it is sought by."""
+
+    text: str
+    terms: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """The parts of a query, analysed; engines build their own queries from these and from nothing else.
+    """The parts of a query, analysed; engines build their queries from these alone.
 
     `terms` are stems and character pairs without function words, each once; `words` the same as written, without
-    Chinese.  `typed` are the words for messages to people.  `pairs` are neighbouring Latin terms of the whole text with
-    at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand as they are,
-    `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for synonyms.
+    Chinese.  `typed` are the content words for messages to people.  `pairs` are neighbouring Latin terms of the whole
+    text with at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand
+    as they are, `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for
+    synonyms.
     """
 
     text: str
     terms: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    typed: tuple[str, ...] = ()
+    typed: tuple[TypedWord, ...] = ()
     sequence: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     characters: tuple[str, ...] = ()
@@ -102,26 +112,34 @@ def parse(text: str) -> Query:
         parts.plain.append(text)
     else:
         _split(text, parts)
-    plain = " ".join(parts.plain)
-    folded = analysis.fold(plain)
-    words = [_Word(word) for word in analysis.cut(folded)]
-    content = [word for word in words if word.counts] or words
-    phrases = [phrase for phrase in (tuple(analysis.terms(p)) for p in parts.phrases) if phrase]
-    scoring = [*(term for word in content for term in word.terms), *(term for phrase in phrases for term in phrase)]
+    return _analysed(text, parts)
+
+
+def read_words(text: str) -> Query:
+    """Read the beginning of a longer text as words alone, to find what is like it."""
+    query = _analysed("", _Parts(plain=[text[:LONGEST_LIKENESS]]))
+    return replace(query, pairs=())
+
+
+def _analysed(text: str, parts: _Parts) -> Query:
+    plain = analysis.fold(" ".join(parts.plain))
     quoted = analysis.fold(" ".join(parts.phrases))
+    words = [_Word(word) for word in analysis.cut(plain)]
+    content = [word for word in words if word.counts] or words
+    phrases = [phrase for phrase in map(analysis.terms, parts.phrases) if phrase]
+    scoring = [*(term for word in content for term in word.terms), *(term for phrase in phrases for term in phrase)]
+    unlike = [word.plain for word in content if not word.is_east_asian and word.plain]
     return Query(
         text=text,
         terms=_distinct(scoring, MOST_TERMS),
-        words=_distinct(
-            [*(w.plain for w in content if not w.is_east_asian), *analysis.words_of(quoted)], MOST_TERMS
-        ),
-        typed=_distinct((word.text for word in content), MOST_TERMS),
+        words=_distinct([*unlike, *analysis.words_of(quoted)], MOST_TERMS),
+        typed=tuple(TypedWord(w.text, tuple(w.terms)) for w in {w.text: w for w in content}.values() if w.terms),
         sequence=tuple(term for word in words for term in word.terms)[: 2 * MOST_TERMS],
         pairs=_pairs(words),
-        characters=_distinct(analysis.characters_of(f"{folded} {quoted}"), MOST_CHARACTERS),
-        codes=_distinct(analysis.codes_of(f"{folded} {quoted}"), MOST_PAIRS),
-        phrases=tuple(phrases),
-        negations=tuple(n for n in (tuple(analysis.terms(part)) for part in parts.negations) if n),
+        characters=_distinct(analysis.characters_of(f"{plain} {quoted}"), MOST_CHARACTERS),
+        codes=_distinct(analysis.codes_of(f"{plain} {quoted}"), MOST_PAIRS),
+        phrases=tuple(map(tuple, phrases)),
+        negations=tuple(tuple(terms) for terms in map(analysis.terms, parts.negations) if terms),
         operators=MappingProxyType({name: tuple(dict.fromkeys(values)) for name, values in parts.operators.items()}),
     )
 
@@ -135,7 +153,7 @@ class _Word:
         lower = text.lower()
         self.text = text
         self.terms = analysis.terms_of(text)
-        self.is_east_asian = bool(analysis.characters_of(text)) or lower not in analysis.words_of(text)
+        self.is_east_asian = bool(analysis.PAIRED.match(text))
         self.plain = lower.removesuffix("'s")
         # IT, US or WHO in capitals are names; a whole query in capitals is cleaned like any other by its stems' rarity.
         self.counts = not (lower in FUNCTION_WORDS and not (len(text) > 1 and text.isupper()))
@@ -194,7 +212,7 @@ def _take_operator(text: str, at: int, parts: _Parts) -> int:
 
 def _pairs(words: list[_Word]) -> tuple[tuple[str, str], ...]:
     found = []
-    for left, right in zip(words, words[1:], strict=False):
+    for left, right in pairwise(words):
         if left.is_east_asian or right.is_east_asian or not (left.counts or right.counts):
             continue
         if left.terms and right.terms and left.terms != right.terms:

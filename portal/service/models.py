@@ -18,6 +18,16 @@ STATES = ("new", "open", "waiting", "resolved", "closed")
 PRIORITIES = ("low", "normal", "high", "urgent")
 ENTRY_KINDS = ("reply", "note", "state", "attachment")
 
+
+class RecordCounter(Base):
+    """The last record number that was given out; its single row orders those who open records at one moment."""
+
+    __tablename__ = "record_counter"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    last: Mapped[int]
+
+
 record_tag = Table(
     "record_tag",
     Base.metadata,
@@ -56,6 +66,10 @@ class Record(Base):
     source: Mapped[str | None] = mapped_column(String(60))
     external_id: Mapped[str | None] = mapped_column(String(200))
     meta: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    digest: Mapped[str] = mapped_column(String(64), default="")
+    """Of the line it was last imported from: an equal line changes nothing."""
+    submission: Mapped[str | None] = mapped_column(String(100), unique=True)
+    """Which sending of which form made it: sent twice, the form makes one record."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now, index=True)
     resolved_at: Mapped[datetime | None]
@@ -102,16 +116,16 @@ class Entry(Base):
     attachment_id: Mapped[int | None] = mapped_column(ForeignKey("attachment.id", ondelete="SET NULL"))
     is_internal: Mapped[bool] = mapped_column(default=False)
     """True for every note, and for the attachments of notes."""
+    is_from_customer: Mapped[bool] = mapped_column(default=False)
+    """Written by the customer's side, not by staff."""
+    author: Mapped[str] = mapped_column(String(120), default="")
+    """Who wrote it, where they have no account here."""
+    submission: Mapped[str | None] = mapped_column(String(100), unique=True)
     by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     at: Mapped[datetime] = mapped_column(default=now)
 
     record: Mapped[Record] = relationship(back_populates="entries")
     by: Mapped[User | None] = relationship()
-
-    @property
-    def is_from_customer(self) -> bool:
-        """Say whether it was written by the customer's side, not by staff."""
-        return self.by is not None and self.by.role == "customer"
 
 
 class ArticleLink(Base):

@@ -1,0 +1,157 @@
+"""Who works on which outbox rows: claims are leases, so that several workers share and a dead one's rows come back.
+
+Each function is one short transaction that it commits itself.  A lease guards against double work, never against wrong
+results: the versions do that.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, and_, func, or_, select, tuple_, update
+
+from portal.extensions import db, now
+from portal.outbox import OutboxRow, is_pending
+
+LEASE = timedelta(seconds=60)
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One row that this worker has taken: the object, and the version its document will be written with."""
+
+    kind: str
+    object_id: int
+    version: int
+    attempts: int
+
+    @property
+    def document_id(self) -> str:
+        """Return the id of the object's document."""
+        return f"{self.kind}:{self.object_id}"
+
+
+def claim(holder: str, *, limit: int, is_bulk: bool) -> list[Claim]:
+    """Take up to `limit` rows that are due, those changed first first.  Single saves and bulk are taken apart."""
+    at = now()
+    is_due = and_(
+        is_pending(),
+        OutboxRow.is_bulk.is_(is_bulk),
+        or_(OutboxRow.not_before.is_(None), OutboxRow.not_before <= at),
+        or_(OutboxRow.leased_until.is_(None), OutboxRow.leased_until <= at),
+    )
+    # Looked at first without a write, so that an idle sweep takes no lock on SQLite.
+    if db.session.scalar(select(1).where(is_due).limit(1)) is None:
+        db.session.rollback()
+        return []
+    due = (
+        select(OutboxRow.kind, OutboxRow.object_id)
+        .where(is_due)
+        .order_by(OutboxRow.changed_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    rows = db.session.execute(
+        update(OutboxRow)
+        .where(tuple_(OutboxRow.kind, OutboxRow.object_id).in_(select(due.c.kind, due.c.object_id)))
+        .values(leased_until=at + LEASE, leased_by=holder)
+        .returning(OutboxRow.kind, OutboxRow.object_id, OutboxRow.version, OutboxRow.attempts)
+        .execution_options(synchronize_session=False)
+    ).all()
+    db.session.commit()
+    return [Claim(*row) for row in rows]
+
+
+def settle(holder: str, claims: Sequence[Claim]) -> int:
+    """Note that these versions are in the index; return how many rows are now caught up.
+
+    A row whose version moved on meanwhile stays pending, and is merely let go.
+    """
+    if not claims:
+        return 0
+    written = [(claim.kind, claim.object_id, claim.version) for claim in claims]
+    done = db.session.execute(
+        update(OutboxRow)
+        .where(
+            tuple_(OutboxRow.kind, OutboxRow.object_id, OutboxRow.version).in_(written), OutboxRow.leased_by == holder
+        )
+        .values(
+            indexed_version=OutboxRow.version,
+            attempts=0,
+            last_error=None,
+            not_before=None,
+            leased_until=None,
+            leased_by=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    settled = cast("CursorResult[Any]", done).rowcount
+    if settled < len(claims):
+        _let_go(holder, [(claim.kind, claim.object_id) for claim in claims])
+    db.session.commit()
+    return settled
+
+
+def postpone(holder: str, claim: Claim, *, until: datetime, reason: str | None = None) -> None:
+    """Try a row again later.  With a reason it is set aside: the document itself was refused."""
+    db.session.execute(
+        update(OutboxRow)
+        .where(
+            OutboxRow.kind == claim.kind,
+            OutboxRow.object_id == claim.object_id,
+            OutboxRow.version == claim.version,
+            OutboxRow.leased_by == holder,
+        )
+        .values(
+            attempts=OutboxRow.attempts + 1,
+            last_error=reason[:LONGEST_REASON] if reason else None,
+            not_before=until,
+            leased_until=None,
+            leased_by=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    _let_go(holder, [(claim.kind, claim.object_id)])
+    db.session.commit()
+
+
+def release(holder: str, claims: Collection[Claim]) -> None:
+    """Give rows back untouched, so that anybody may take them at once."""
+    if claims:
+        _let_go(holder, [(claim.kind, claim.object_id) for claim in claims])
+        db.session.commit()
+
+
+def release_all(holder: str) -> None:
+    """Give back whatever this worker still holds: on its way out, or after a failure between two steps."""
+    db.session.execute(
+        update(OutboxRow)
+        .where(is_pending(), OutboxRow.leased_by == holder)
+        .values(leased_until=None, leased_by=None)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
+
+
+def due_count() -> int:
+    """Return how many rows could be worked on now or are being worked on: pending, and not waiting for a later try."""
+    return (
+        db.session.scalar(
+            select(func.count())
+            .select_from(OutboxRow)
+            .where(is_pending(), or_(OutboxRow.not_before.is_(None), OutboxRow.not_before <= now()))
+        )
+        or 0
+    )
+
+
+def _let_go(holder: str, keys: list[tuple[str, int]]) -> None:
+    db.session.execute(
+        update(OutboxRow)
+        .where(tuple_(OutboxRow.kind, OutboxRow.object_id).in_(keys), OutboxRow.leased_by == holder)
+        .values(leased_until=None, leased_by=None)
+        .execution_options(synchronize_session=False)
+    )

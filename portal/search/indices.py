@@ -1,0 +1,99 @@
+"""Asking for a new index, a comparison or a removal: rows that the worker finds, whether or not the queue runs.
+
+The portal never calls the indexer.  What is asked for here is done by whoever works on the index.
+"""
+
+import secrets
+from datetime import timedelta
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from portal.extensions import db, now
+from portal.search.models import BUILDING, Heartbeat, IndexBuild, IndexCheck
+
+SIGN_OF_LIFE = timedelta(seconds=15)
+"""A worker that has not been heard of for so long is not running."""
+
+
+class BuildUnderWay(Exception):
+    """There is a rebuild already; two at once would fill two indices and search one."""
+
+
+def request_build(*, engine: str, prefix: str, by_id: int | None = None) -> IndexBuild:
+    """Ask for a new index beside the live one, and commit.
+
+    Raises:
+        BuildUnderWay: one is being built.
+    """
+    if build_under_way() is not None:
+        raise BuildUnderWay
+    name = f"{prefix}-{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    build = IndexBuild(name=name, engine=engine, state="requested", requested_by_id=by_id)
+    db.session.add(build)
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()
+        raise BuildUnderWay from None
+    return build
+
+
+def build_under_way() -> IndexBuild | None:
+    """Return the build that is on its way to being searched, as it stands in the database now."""
+    return db.session.scalars(
+        select(IndexBuild).where(IndexBuild.state.in_(BUILDING)).execution_options(populate_existing=True)
+    ).first()
+
+
+def latest_builds(limit: int = 10) -> list[IndexBuild]:
+    """Return the last builds, newest first."""
+    return list(
+        db.session.scalars(
+            select(IndexBuild).order_by(IndexBuild.id.desc()).limit(limit).execution_options(populate_existing=True)
+        )
+    )
+
+
+def request_check(*, is_repair: bool, by_id: int | None = None) -> IndexCheck:
+    """Ask for a comparison of the index with SQL, and commit.  One that still waits is used instead of a second."""
+    waiting = db.session.scalars(
+        select(IndexCheck).where(IndexCheck.state.in_(["requested", "running"]), IndexCheck.is_repair.is_(is_repair))
+    ).first()
+    if waiting is not None:
+        return waiting
+    check = IndexCheck(is_repair=is_repair, requested_by_id=by_id)
+    db.session.add(check)
+    db.session.commit()
+    return check
+
+
+def latest_checks(limit: int = 5) -> list[IndexCheck]:
+    """Return the last comparisons, newest first."""
+    return list(
+        db.session.scalars(
+            select(IndexCheck).order_by(IndexCheck.id.desc()).limit(limit).execution_options(populate_existing=True)
+        )
+    )
+
+
+def request_drop(build_id: int) -> bool:
+    """Ask for the removal of an index that is kept from an earlier build, and commit; False where it is not one."""
+    build = db.session.get(IndexBuild, build_id)
+    if build is None or build.state != "previous":
+        return False
+    build.state = "dropping"
+    db.session.commit()
+    return True
+
+
+def workers() -> list[Heartbeat]:
+    """Return the workers that are running."""
+    return list(
+        db.session.scalars(
+            select(Heartbeat)
+            .where(Heartbeat.at >= now() - SIGN_OF_LIFE)
+            .order_by(Heartbeat.started_at)
+            .execution_options(populate_existing=True)
+        )
+    )

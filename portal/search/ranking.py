@@ -1,0 +1,182 @@
+"""How hits are ranked: one plan from one set of weights, which each engine only translates.
+
+The weights were measured on four open collections with judged questions (`tests/benchmarks/relevance.py`): people's
+questions lose most when function words score, Chinese gains from single characters beside pairs, names of two Latin
+words gain from standing together, and a title that weighs more than half the text wins by itself where it should not.
+Scores of all clauses add up.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+from portal.search import analysis
+from portal.search.query import Query
+
+
+class Field(StrEnum):
+    """The searched fields, alike in both engines.  Each holds terms of its own kind; see `portal.search.analysis`."""
+
+    ALL = "all"
+    TITLE = "title"
+    LEAD = "lead"
+    WORDS = "words"
+    CHARACTERS = "characters"
+    TITLE_CHARACTERS = "title_characters"
+    CODES = "codes"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """What each clause counts.  `near` is the distance in words of the looser pair."""
+
+    all: float = 1.0
+    title: float = 0.5
+    lead: float = 0.2
+    words: float = 0.15
+    characters: float = 0.6
+    title_characters: float = 0.3
+    pairs: float = 0.3
+    pairs_near: float = 0.1
+    near: int = 8
+    codes: float = 1.0
+    synonyms: float = 0.5
+    internal: float = 0.8
+
+
+WEIGHTS = Weights()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clause:
+    """Terms sought in one field: each for itself, or (`is_phrase`) together, in order, at most `slop` places apart."""
+
+    field: Field
+    terms: tuple[str, ...]
+    weight: float = 1.0
+    is_phrase: bool = False
+    slop: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What an engine looks for.
+
+    A hit matches one of `matching` (when there are any), one clause of every group in `required`, and none of
+    `excluded`.  `matching` and `scoring` both add to its score.
+    """
+
+    matching: tuple[Clause, ...] = ()
+    scoring: tuple[Clause, ...] = ()
+    required: tuple[tuple[Clause, ...], ...] = ()
+    excluded: tuple[Clause, ...] = ()
+    finds_nothing: bool = False
+
+
+Synonyms = Sequence[tuple[str, ...]]
+
+
+@lru_cache(maxsize=1)
+def default_synonyms() -> Synonyms:
+    """Return the groups of the list that comes with the product; one group a line, words separated by commas."""
+    lines = (analysis.TABLES / "synonyms.txt").read_text(encoding="utf-8").splitlines()
+    return read_synonyms(lines)
+
+
+def read_synonyms(lines: Iterable[str]) -> Synonyms:
+    """Read groups of words of one meaning; empty lines and lines that begin with # are left out."""
+    groups = []
+    for line in lines:
+        if line.startswith("#"):
+            continue
+        group = tuple(word for part in line.split(",") if (word := part.strip()))
+        if len(group) > 1:
+            groups.append(group)
+    return tuple(groups)
+
+
+def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights: Weights = WEIGHTS) -> Plan:
+    """Turn a query into what is sought where.  Internal text is in the plan of staff alone."""
+    if not query.ranks and query.text and query.is_empty:
+        return Plan(finds_nothing=True)
+    matching: list[Clause] = []
+    scoring: list[Clause] = []
+
+    def add(into: list[Clause], field: Field, terms: Iterable[str], weight: float) -> None:
+        if found := tuple(terms):
+            into.append(Clause(field=field, terms=found, weight=weight))
+
+    singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
+    add(matching, Field.ALL, query.terms, weights.all)
+    add(matching, Field.CHARACTERS, singles, weights.characters)
+    add(matching, Field.CODES, query.codes, weights.codes)
+    matching.extend(_synonym_clauses(query, synonyms, weights.synonyms))
+    if is_staff:
+        add(matching, Field.INTERNAL, query.terms, weights.internal)
+    if matching:
+        add(scoring, Field.TITLE, query.terms, weights.title)
+        add(scoring, Field.LEAD, query.terms, weights.lead)
+        add(scoring, Field.WORDS, query.words, weights.words)
+        add(scoring, Field.CHARACTERS, (c for c in query.characters if c not in singles), weights.characters)
+        add(scoring, Field.TITLE_CHARACTERS, query.characters, weights.title_characters)
+        for pair in query.pairs:
+            scoring.append(Clause(field=Field.ALL, terms=pair, weight=weights.pairs, is_phrase=True))
+            scoring.append(
+                Clause(field=Field.ALL, terms=pair, weight=weights.pairs_near, is_phrase=True, slop=weights.near)
+            )
+    return Plan(
+        matching=tuple(matching),
+        scoring=tuple(scoring),
+        required=tuple(_exact_clauses(phrase, is_staff=is_staff) for phrase in query.phrases),
+        excluded=tuple(c for negation in query.negations for c in _exact_clauses(negation, is_staff=is_staff)),
+    )
+
+
+def _exact_clauses(terms: tuple[str, ...], *, is_staff: bool) -> tuple[Clause, ...]:
+    """Return the places in which these terms may stand together; weightless, for matching alone."""
+    is_phrase = len(terms) > 1
+    if not is_phrase and len(terms[0]) == 1 and analysis.characters_of(terms[0]):
+        # One Chinese character stands in no pair by itself, only among the characters.
+        clauses = [Clause(field=Field.CHARACTERS, terms=terms, weight=0.0)]
+    else:
+        clauses = [Clause(field=Field.ALL, terms=terms, weight=0.0, is_phrase=is_phrase)]
+    if is_staff:
+        clauses.append(Clause(field=Field.INTERNAL, terms=terms, weight=0.0, is_phrase=is_phrase))
+    return tuple(clauses)
+
+
+@lru_cache(maxsize=4)
+def _by_first_term(synonyms: Synonyms) -> dict[str, list[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]]]:
+    """Return, for each first term of a synonym, its terms and what stands for it."""
+    found: dict[str, list[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]]] = {}
+    for group in synonyms:
+        analysed = [terms for terms in (tuple(analysis.terms(word)) for word in group) if terms]
+        for terms in analysed:
+            others = tuple(other for other in dict.fromkeys(analysed) if other != terms)
+            if others:
+                found.setdefault(terms[0], []).append((terms, others))
+    return found
+
+
+def _synonym_clauses(query: Query, synonyms: Synonyms, weight: float) -> list[Clause]:
+    if not synonyms:
+        return []
+    table = _by_first_term(tuple(synonyms))
+    sequence = query.sequence
+    single: dict[str, None] = {}
+    phrases: dict[tuple[str, ...], None] = {}
+    for at, term in enumerate(sequence):
+        for terms, others in table.get(term, ()):
+            if sequence[at : at + len(terms)] != terms:
+                continue
+            for other in others:
+                if len(other) > 1:
+                    phrases[other] = None
+                elif other[0] not in query.terms:
+                    single[other[0]] = None
+    clauses = [Clause(field=Field.ALL, terms=phrase, weight=weight, is_phrase=True) for phrase in phrases]
+    if single:
+        clauses.append(Clause(field=Field.ALL, terms=tuple(single), weight=weight))
+    return clauses

@@ -1,0 +1,213 @@
+"""What both engines keep of a document, under the same names, and how a hit is made of it again.
+
+The names are those of OpenSearch's mapping; the embedded engine stores the same as JSON.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from portal.search import analysis
+from portal.search.document import Document
+from portal.search.facets import FACETS
+from portal.search.highlight import Marker, Part
+from portal.search.results import Hit, MatchedField, MatchedSection
+
+LEAD_LENGTH = 300
+LONGEST_KEYWORD = 512
+LONGEST_PINYIN = 24
+PINYIN_STARTS = 16
+# Beyond this a text is a book; what stands behind is neither searched nor worth a reader's memory.
+LONGEST_TEXT = 400_000
+
+
+def stored_fields(document: Document) -> dict[str, Any]:
+    """Return what a hit is made of, without what only the search itself needs.
+
+    First lines that open the body as well are left out: they are neither found nor shown twice.
+    """
+    fields: dict[str, Any] = {
+        "kind": document.kind,
+        "title": document.title,
+        "lead": "" if document.body.startswith(document.lead) else document.lead,
+        "body": document.body[:LONGEST_TEXT],
+        "internal": document.internal[:LONGEST_TEXT],
+        "other_titles": list(document.other_titles),
+        "sections": [{"anchor": s.anchor, "heading": s.heading, "text": s.text} for s in document.sections],
+        "attachments": [{"name": a.name, "text": a.text[:LONGEST_TEXT]} for a in document.attachments],
+        "identifiers": list(document.identifiers),
+        "external_id": document.external_id,
+        "url": document.url,
+        "created_at": _written(document.created_at),
+        "updated_at": _written(document.updated_at),
+        "published_at": _written(document.published_at),
+        "popularity": document.popularity,
+    }
+    for facet in FACETS.values():
+        if not facet.is_dates and facet.name != "kind":
+            fields[facet.name] = facet_values(document, facet.name)
+    return {name: value for name, value in fields.items() if value not in ("", [], None)}
+
+
+def facet_values(document: Document, name: str) -> list[str]:
+    """Return a document's values of one facet, each once, cut to what a keyword may hold."""
+    return list(dict.fromkeys(value[:LONGEST_KEYWORD] for value in FACETS[name].values_of(document) if value))
+
+
+def lead_of(document: Document) -> str:
+    """Return the first lines: the summary, or how the text begins."""
+    if document.lead:
+        return document.lead
+    if document.body:
+        return document.body[:LEAD_LENGTH]
+    return document.sections[0].text[:LEAD_LENGTH] if document.sections else ""
+
+
+def texts_of(document: Document) -> list[str]:
+    """Return all that every reader of the document may find it by."""
+    texts = [document.title, *document.other_titles]
+    if document.lead and not document.body.startswith(document.lead):
+        texts.append(document.lead)
+    texts.append(document.body)
+    for section in document.sections:
+        texts += (section.heading, section.text)
+    texts += document.identifiers
+    for attachment in document.attachments:
+        texts += (attachment.name, attachment.text)
+    return [text[:LONGEST_TEXT] for text in texts if text]
+
+
+def codes_of(document: Document, folded: str) -> list[str]:
+    """Return the codes in a document's text, and its own identifiers in every way they may be typed."""
+    found = dict.fromkeys(analysis.codes_of(folded))
+    for identifier in identifiers_of(document):
+        found |= dict.fromkeys(analysis.code_forms(identifier))
+    return [code for code in found if len(code) <= LONGEST_KEYWORD]
+
+
+def identifiers_of(document: Document) -> list[str]:
+    """Return what `id:` finds a document by, in small letters."""
+    own = (document.id, document.external_id, *document.identifiers)
+    return list(dict.fromkeys(identifier_key(value) for value in own if value))
+
+
+def identifier_key(text: str) -> str:
+    """Return the form in which identifiers are compared."""
+    return analysis.fold(text).lower()[:LONGEST_KEYWORD]
+
+
+def title_key(title: str) -> str:
+    """Return a title as prefixes are compared: folded, in small letters, words apart by one space."""
+    return " ".join(analysis.cut(analysis.fold(title).lower()))[:LONGEST_KEYWORD]
+
+
+def title_words(title: str) -> list[str]:
+    """Return a title's words as typed, and its Chinese characters one by one."""
+    found: list[str] = []
+    for word in analysis.cut(analysis.fold(title).lower()):
+        if analysis.PAIRED.match(word):
+            found.extend(word)
+        else:
+            found.append(word)
+    return found
+
+
+@lru_cache(maxsize=4096)
+def pinyin_of(title: str) -> tuple[str, ...]:
+    """Return how a Chinese title is typed in pinyin and in initials, from each of its first characters on."""
+    if title.isascii():
+        return ()
+    runs = analysis.han_runs(analysis.fold(title))
+    if not runs:
+        return ()
+    import pypinyin  # The tables take ten megabytes; readers never need them.
+
+    syllables = pypinyin.lazy_pinyin("".join(runs), errors="ignore")[: LONGEST_PINYIN + PINYIN_STARTS]
+    found: dict[str, None] = {}
+    for start in range(min(len(syllables), PINYIN_STARTS)):
+        rest = syllables[start : start + LONGEST_PINYIN]
+        found["".join(rest)[:LONGEST_PINYIN]] = None
+        found["".join(s[0] for s in rest if s)] = None
+    return tuple(found)
+
+
+def epoch(moment: datetime | None) -> int:
+    """Return whole seconds since 1970, never negative."""
+    return max(0, int(moment.timestamp())) if moment else 0
+
+
+def build_hit(
+    document_id: str,
+    stored: Mapping[str, Any],
+    *,
+    score: float,
+    marker: Marker | None,
+    is_staff: bool,
+    matched_fields: Iterable[MatchedField] = (),
+) -> Hit:
+    """Make a hit of what was stored.  Internal text is looked at for staff alone."""
+    title = str(stored.get("title", ""))
+    title_html = marker.title(title) if marker else escape(title)
+    snippets: tuple[Markup, ...] = ()
+    section = None
+    in_internal = False
+    if marker is not None:
+        found = marker.snippets(_parts(stored, is_staff=is_staff))
+        snippets = found.passages
+        in_internal = found.in_internal
+        if found.section is not None:
+            data = stored["sections"][found.section]
+            section = MatchedSection(anchor=data.get("anchor", ""), heading=data.get("heading", ""))
+    return Hit(
+        id=document_id,
+        kind=stored.get("kind", ""),
+        title=title,
+        title_html=title_html,
+        snippets=snippets,
+        url=stored.get("url", ""),
+        score=score,
+        source=_first(stored.get("source", "")),
+        external_id=stored.get("external_id", ""),
+        language=_first(stored.get("language", "")),
+        status=_first(stored.get("status", "")),
+        categories=tuple(stored.get("category", ())),
+        products=tuple(stored.get("product", ())),
+        tags=tuple(stored.get("tag", ())),
+        identifiers=tuple(stored.get("identifiers", ())),
+        created_at=_read(stored.get("created_at")),
+        updated_at=_read(stored.get("updated_at")),
+        published_at=_read(stored.get("published_at")),
+        section=section,
+        in_internal=in_internal,
+        matched_fields=tuple(matched_fields),
+    )
+
+
+def searched_text(stored: Mapping[str, Any], *, is_staff: bool) -> str:
+    """Return a stored document's words in one text, as far as this kind of reader may find them."""
+    title = str(stored.get("title", ""))
+    return "\n".join([title, *(part.text for part in _parts(stored, is_staff=is_staff))])
+
+
+def _parts(stored: Mapping[str, Any], *, is_staff: bool) -> list[Part]:
+    parts = [Part(str(stored[name])) for name in ("lead", "body") if stored.get(name)]
+    parts += [Part(str(s.get("text", "")), number) for number, s in enumerate(stored.get("sections", ()))]
+    parts += [Part(str(a.get("text", ""))) for a in stored.get("attachments", ())]
+    if is_staff and stored.get("internal"):
+        parts.append(Part(str(stored["internal"]), None, is_internal=True))
+    return parts
+
+
+def _first(value: str | Sequence[str]) -> str:
+    return value if isinstance(value, str) else (value[0] if value else "")
+
+
+def _written(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat() if moment else None
+
+
+def _read(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
