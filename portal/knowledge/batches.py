@@ -440,7 +440,7 @@ def _names(field: str, given: Iterable[Any], most: int, longest: int = words.LON
                 # A classification that is too long for a name must not keep the text itself out.
                 name = name[: longest - 1].rstrip() + "…"
             try:
-                line = words.checked_line(name, most=_LONGEST_URL)[:longest].strip()
+                line = words.checked_line(name, most=longest)
             except ValueError as error:
                 raise ValueError(f"{field}: {error}") from None
             if line:

@@ -22,7 +22,7 @@ def line(number: int, **more: Any) -> dict[str, Any]:
 
 
 def statuses(items: list[dict[str, Any]], **options: Any) -> list[str]:
-    return [outcome.status for outcome in articles.import_batch(items, source="test", **options)]
+    return [outcome.outcome for outcome in articles.import_batch(items, source="test", **options)]
 
 
 def find(number: int) -> Article:
@@ -31,7 +31,7 @@ def find(number: int) -> Article:
 
 def test_lines_become_articles_with_revisions_and_outbox_rows() -> None:
     outcomes = articles.import_batch([line(n) for n in range(30)], source="test")
-    assert {outcome.status for outcome in outcomes} == {"created"}
+    assert {outcome.outcome for outcome in outcomes} == {"created"}
     article = find(7)
     assert outcomes[7].article_id == article.id
     assert (article.title, article.slug, article.state, article.source, article.version) == (
@@ -82,7 +82,7 @@ def test_a_refused_line_says_why_and_loses_no_other() -> None:
         line(13, kind="poem"),
     ]
     outcomes = articles.import_batch([line(0), *bad, line(99)], source="test")
-    assert [outcome.status for outcome in outcomes] == ["created", *["refused"] * len(bad), "created"]
+    assert [outcome.outcome for outcome in outcomes] == ["created", *["refused"] * len(bad), "created"]
     reasons = [outcome.reason or "" for outcome in outcomes[1:-1]]
     fields = [
         "id",
@@ -162,7 +162,7 @@ def test_case_studies_keep_their_parts() -> None:
 
 def test_text_that_cannot_be_formatted_is_taken_with_a_remark() -> None:
     (outcome,) = articles.import_batch([line(1, text="[" * 5000)], source="test")
-    assert outcome.status == "created"
+    assert outcome.outcome == "created"
     assert "brackets" in (outcome.reason or "")
 
 
