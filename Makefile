@@ -18,6 +18,7 @@ help:
 	@echo 'make check      style, types, imports, templates, then the whole suite'
 	@echo 'make format     put the code into the form that make check asks for'
 	@echo 'make translations   put new texts into the Chinese catalogue and compile it'
+	@echo 'make migration MESSAGE=…   a migration for what the models say and the migrations do not'
 	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
 	@echo 'make install    the virtual environment in .venv alone'
 	@echo 'make install-production   the same without what only developers need'
@@ -91,6 +92,17 @@ lint: install
 	$(BIN)/bandit --quiet --recursive --severity-level medium portal indexer opensearch wsgi.py
 	$(BIN)/djlint --quiet --lint templates
 	$(PYTEST) --quiet tests/test_architecture.py
+
+# make migration MESSAGE='articles have a colour': what the models say and the migrations do not yet.
+.PHONY: migration
+migration: install
+	@test -n "$(MESSAGE)" || { echo "Say what changes: make migration MESSAGE='articles have a colour'" >&2; exit 2; }
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export CASEBOOK_DATA_DIR=$$folder \
+	    && $(BIN)/flask --app wsgi db upgrade && $(BIN)/flask --app wsgi db migrate --message "$(MESSAGE)" \
+	        --rev-id "$$(printf %04d $$(( $$(ls migrations/versions | grep -c '^[0-9].*py$$') + 1 )))"
+	sed -i '/# ###/d' migrations/versions/*.py
+	$(BIN)/ruff format --quiet migrations && $(BIN)/ruff check --quiet --fix migrations
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
