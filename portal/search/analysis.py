@@ -21,18 +21,19 @@ TABLES = Path(__file__).resolve().parents[2] / "opensearch"
 LONGEST_WORD = 255
 STEMS_KEPT = 400_000
 
-HAN = "\u2e80-\u2fd5\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U0003ffff"
+HAN = "\u2e80-\u2fd5\u3007\u3021-\u3029\u3038-\u303a\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U0003ffff"
 KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
 HANGUL = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"
 LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 # What ends a word and is nothing itself, beside ASCII; all that is in none of these classes goes the exact way.
 APART = (
     "\u0080-\u009f\u00a0-\u00a8\u00ab\u00ac\u00af-\u00b1\u00b4\u00b6\u00bb\u00bf\u00d7\u00f7\u2000-\u200a\u2010-\u2017"
-    "\u201c-\u2023\u2028\u2029\u2030-\u203b\u20a0-\u20bf\u2190-\u2193\u2200-\u22ff\u2500-\u25a9\u25cb-\u25fa\u2605"
+    "\u201c-\u2023\u2028\u2029\u2030-\u203b\u20a0-\u20bf\u2190-\u2193\u2200-\u22ff\u2500-\u25a9\u25cb-\u25fa"
     "\u3000-\u3004\u3008-\u3020\u30fb\ufffd"
 )
-_ODD = re.compile(rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]")
-_ODD_PIECE = re.compile(rf"\S*[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]\S*")
+_ODD_CHARACTER = rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]|_[{KANA}]|[{KANA}]_"
+_ODD = re.compile(_ODD_CHARACTER)
+_ODD_PIECE = re.compile(rf"\S*(?:{_ODD_CHARACTER})\S*")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*")
 _FAST_WORD = re.compile(
     rf"[{LETTER}0-9_]+(?:(?:(?<=[{LETTER}])[':.\u00b7](?=[{LETTER}])|(?<=[0-9])['.,;](?=[0-9]))[{LETTER}0-9_]+)*"
