@@ -115,7 +115,7 @@ def title_words(title: str) -> list[str]:
     """Return a title's words as typed, and its Chinese characters one by one."""
     found: list[str] = []
     for word in analysis.cut(analysis.fold(title).lower()):
-        if analysis.PAIRED.match(word):
+        if analysis.is_run(word):
             found.extend(word)
         else:
             found.append(word)
