@@ -13,9 +13,10 @@ from portal.search.answer import answer
 from portal.search.current import engine
 from portal.search.facets import FACETS
 from portal.search.request import SORTS, RequestError, SearchRequest
-from portal.search.results import SearchResult
+from portal.search.results import FacetValue, SearchResult
 
 blueprint = Blueprint("search", __name__)
+MOST_SHOWN = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,11 @@ class ResultsPage:
     def shown_facets(self) -> list[tuple[str, str]]:
         """Name and title of the facets that have something to choose."""
         return [(facet.name, str(facet.label)) for facet in self.asked.facets if self.result.facets.get(facet.name)]
+
+    def shown_values(self, facet: str) -> list[FacetValue]:
+        """Return the values that stand on the page: the most frequent ones, and every chosen one."""
+        values = self.result.facets[facet]
+        return [value for place, value in enumerate(values) if place < MOST_SHOWN or value.selected]
 
     def toggled(self, facet: str, value: str) -> list[str]:
         """Return the facet's values after choosing, or taking back, one."""
