@@ -137,7 +137,7 @@ def build_record(record: Record, version: int, around: Surroundings) -> Document
         status=record.state,
         source=record.source or "",
         external_id=record.external_id or "",
-        url=f"/records/{record.id}",
+        url=f"/records/{record.number}",
         created_at=record.created_at,
         updated_at=record.updated_at,
         facets={
@@ -249,7 +249,7 @@ def build_batch(kind: str, versions: Mapping[int, int]) -> Iterator[Document | T
     for start in range(0, len(wanted), LOADED_AT_ONCE):
         ids = wanted[start : start + LOADED_AT_ONCE]
         # What an earlier transaction read must not stand in for what the rows hold now.
-        db.session.expunge_all()
+        db.session.rollback()
         objects, around = indexed.load(ids)
         found = {thing.id: thing for thing in objects}
         for object_id in ids:

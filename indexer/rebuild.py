@@ -1,4 +1,4 @@
-"""Build a new index beside the live one, in small steps that are kept in SQL, so that any process can die at any of them.
+"""Build a new index beside the live one, in small steps kept in SQL, so that any process can die at any of them.
 
 requested → loading → draining → verifying → live.  From `loading` on every change is written to both indices.  Loading
 walks the outbox by its key and reads each version before its object, so it can never write over something newer.
@@ -139,19 +139,18 @@ class Rebuild:
         self._keep_cursor(build)
         self._set(build, state="draining")
 
-    def _write(self, build: IndexBuild, kind: str, rows: Sequence[Row[tuple[int, int, datetime]]]) -> None:
+    def _write(self, build: IndexBuild, kind: str, rows: Sequence[Row[int, int, datetime]]) -> None:
         not_taken: list[str] = []
         for part in in_parts(self._items(kind, rows, not_taken)):
-            for outcome in self._engine.write(build.name, part):
-                if outcome.outcome in (Outcome.REFUSED, Outcome.RETRY):
-                    not_taken.append(outcome.id)
+            outcomes = self._engine.write(build.name, part)
+            not_taken += [o.id for o in outcomes if o.outcome in (Outcome.REFUSED, Outcome.RETRY)]
         if not_taken:
             # Recorded anew, the drain writes them to every kept index, or sets them aside with the reason.
             outbox.record_above([(kind, int(name.partition(":")[2]), 0) for name in not_taken])
             db.session.commit()
 
     def _items(
-        self, kind: str, rows: Sequence[Row[tuple[int, int, datetime]]], refused: list[str]
+        self, kind: str, rows: Sequence[Row[int, int, datetime]], refused: list[str]
     ) -> Iterator[Document | Tombstone]:
         old = now() - TOMBSTONE_AGE
         too_old = {document_id(kind, row.object_id) for row in rows if row.changed_at < old}

@@ -13,11 +13,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
 
-from flask import Flask
 from sqlalchemy import delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -73,10 +73,18 @@ class Trouble:
 class Worker:
     """The process's three threads and what they share."""
 
-    def __init__(self, app: Flask, engine: SearchEngine, duties: Sequence[Duty] = ()) -> None:
-        self._app = app
+    def __init__(
+        self,
+        settings: Settings,
+        engine: SearchEngine,
+        *,
+        application: Callable[[], AbstractContextManager[object]],
+        duties: Sequence[Duty] = (),
+    ) -> None:
+        """`application` opens an application context; each round of each thread runs in one of its own."""
+        self._settings = settings
         self._engine = engine
-        self._settings: Settings = app.extensions["casebook.settings"]
+        self._application = application
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self._is_stopped = threading.Event()
         self._wake = threading.Event()
@@ -128,7 +136,7 @@ class Worker:
             self._wake.clear()
             pause_s = SWEEP_S
             try:
-                with self._app.app_context():
+                with self._application():
                     if self._has_leases:
                         claims.release_all(self.name)
                         self._has_leases = False
@@ -149,7 +157,7 @@ class Worker:
                 pause_s = self._trouble.met("The index thread met something unforeseen.")
             if pause_s:
                 self._wake.wait(pause_s)
-        with self._app.app_context():
+        with self._application():
             self._give_back()
 
     def _go_once(self) -> bool:
@@ -190,7 +198,7 @@ class Worker:
     def _check_at_start(self) -> None:
         """Read the whole live index once: damage is found now and not by a reader."""
         try:
-            with self._app.app_context():
+            with self._application():
                 prefix = self._settings.search_prefix
                 live = self._engine.live_index()
                 if live is not None:
@@ -246,7 +254,7 @@ class Worker:
                     continue
                 pause_s = 0.0
                 try:
-                    with self._app.app_context():
+                    with self._application():
                         duty.run()
                     troubles[duty.name].over()
                 except SQLAlchemyError as error:
@@ -269,7 +277,7 @@ class Worker:
 
     def _leave(self) -> None:
         try:
-            with self._app.app_context():
+            with self._application():
                 db.session.execute(delete(Heartbeat).where(Heartbeat.worker == self.name))
                 db.session.commit()
         except SQLAlchemyError:

@@ -11,7 +11,21 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, cast
 
 from flask import current_app
-from sqlalchemy import ColumnElement, CursorResult, Index, Select, String, Text, case, func, literal, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Index,
+    Select,
+    String,
+    Text,
+    case,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,7 +49,7 @@ class OutboxRow(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
-        # Of the rows that are kept for ever only the pending ones are here, so that a sweep that finds nothing costs nothing.
+        # Of rows that are kept for ever only the pending ones stand here: a sweep that finds nothing costs nothing.
         Index(
             "ix_outbox_pending",
             "is_bulk",
@@ -110,7 +124,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
     db.session.info.setdefault(RECORDED, set()).update(keys)
 
 
-def record_where(kind: str, ids: Select[tuple[int]]) -> None:
+def record_where(kind: str, ids: Select[int]) -> None:
     """Note that every object whose id the query gives must be written again: one statement, whatever their number."""
     db.session.flush()
     wanted = ids.subquery()

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, current_app
 from redis import Redis
@@ -62,7 +62,7 @@ def connect(settings: Settings, *, timeout_s: float | None) -> Redis:
     }
     if settings.is_embedded_queue:
         return Redis(unix_socket_path=str(socket_path(settings)), **options)
-    return cast(Redis, Redis.from_url(settings.queue_url, **options))
+    return Redis.from_url(settings.queue_url, **options)
 
 
 def queue_of(settings: Settings, connection: Redis) -> Queue:

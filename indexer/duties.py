@@ -1,0 +1,6 @@
+"""What the worker does beside the index, again and again.  A feature adds its row; `run` commits what it does."""
+
+from indexer.worker import Duty
+from portal.mail import messages
+
+DUTIES: tuple[Duty, ...] = (Duty("mail", 2.0, messages.deliver_due),)
