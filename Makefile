@@ -17,6 +17,8 @@ help:
 	@echo 'make test-fast  the part of the suite that needs no server'
 	@echo 'make check      style, types, imports, templates, then the whole suite'
 	@echo 'make format     put the code into the form that make check asks for'
+	@echo 'make translations   put new texts into the Chinese catalogue and compile it'
+	@echo 'make migration MESSAGE=…   a migration for what the models say and the migrations do not'
 	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
 	@echo 'make install    the virtual environment in .venv alone'
 	@echo 'make install-production   the same without what only developers need'
@@ -54,6 +56,17 @@ run: install
 	$(BIN)/casebook demo
 	$(BIN)/casebook up
 
+# The Chinese catalogue: new texts come in untranslated, the compiled file is tracked beside its source.
+CATALOGUE := portal/translations
+.PHONY: translations
+translations:
+	@mkdir -p build
+	$(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --keyword=lazy_gettext --keyword=lazy_ngettext:1,2 --add-location=file --ignore-dirs='.* __pycache__' \
+	    --sort-output --project=Casebook --output-file=build/messages.pot .
+	$(BIN)/pybabel --quiet update --input-file=build/messages.pot --output-dir=$(CATALOGUE) --locale=zh \
+	    --no-fuzzy-matching --ignore-obsolete --omit-header --width=120
+	$(BIN)/pybabel --quiet compile --use-fuzzy --directory=$(CATALOGUE)
+
 # The files taken from npm packages: fetched again, checked against static/vendor/VENDOR.toml, rebuilt.
 .PHONY: vendor
 vendor:
@@ -79,6 +92,17 @@ lint: install
 	$(BIN)/bandit --quiet --recursive --severity-level medium portal indexer opensearch wsgi.py
 	$(BIN)/djlint --quiet --lint templates
 	$(PYTEST) --quiet tests/test_architecture.py
+
+# make migration MESSAGE='articles have a colour': what the models say and the migrations do not yet.
+.PHONY: migration
+migration: install
+	@test -n "$(MESSAGE)" || { echo "Say what changes: make migration MESSAGE='articles have a colour'" >&2; exit 2; }
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export CASEBOOK_DATA_DIR=$$folder \
+	    && $(BIN)/flask --app wsgi db upgrade && $(BIN)/flask --app wsgi db migrate --message "$(MESSAGE)" \
+	        --rev-id "$$(printf %04d $$(( $$(ls migrations/versions | grep -c '^[0-9].*py$$') + 1 )))"
+	sed -i '/# ###/d' migrations/versions/*.py
+	$(BIN)/ruff format --quiet migrations && $(BIN)/ruff check --quiet --fix migrations
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .

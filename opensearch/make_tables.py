@@ -19,9 +19,10 @@ TABLE = Path(__file__).with_name("fold.txt")
 
 # Taiwan's words that are written alike in Simplified text but mean something else there would turn correct text wrong
 # (驱动程序 into 驱动进程).  A word whose key has no Traditional-only character is taken only after this review.
-REVIEWED = frozenset(
-    "程式 程式碼 滑鼠 光碟 硬碟 磁碟 巨集 使用者 演算法 非同步 游標 伺服器 位元 位元組 記憶體 印表機 行動電話 隨身碟 解析度".split()  # noqa: SIM905
-)
+_REVIEWED = """
+程式 程式碼 滑鼠 光碟 硬碟 磁碟 巨集 使用者 演算法 非同步 游標 伺服器 位元 位元組 記憶體 印表機 行動電話 隨身碟 解析度
+"""
+REVIEWED = frozenset(_REVIEWED.split())
 # 么 stands in every other Chinese sentence (什么); OpenCC's second reading 幺 must never replace it.
 NEVER = frozenset("么")
 
@@ -62,9 +63,7 @@ def build_rules() -> dict[str, str]:
         return "".join(characters.get(ch, ch) for ch in text)
 
     phrases = {key: values[0] for key, values in _table("TSPhrases")}
-    for key, value in phrases.items():
-        if value != simplified(key) and not NEVER.intersection(key):
-            rules[key] = value
+    rules |= {key: value for key, value in phrases.items() if value != simplified(key) and not NEVER.intersection(key)}
     for key, values in _table("TWPhrasesRev"):
         if key == simplified(key) and key not in REVIEWED:
             continue
@@ -75,14 +74,26 @@ def build_rules() -> dict[str, str]:
 
 
 def _accents_and_forms() -> Iterator[tuple[str, str]]:
+    yield from _compatibility_forms()
+    yield from _joined()
+    for code in (code for codes in LATIN for code in codes):
+        if (plain := _without_accent(chr(code))) != chr(code):
+            yield chr(code), plain
+    for code in COMBINING:
+        yield chr(code), ""
+    yield from HAND_MADE.items()
+
+
+def _compatibility_forms() -> Iterator[tuple[str, str]]:
     for code in (code for codes in COMPATIBILITY for code in codes):
         character = chr(code)
         folded = unicodedata.normalize("NFKC", character)
         if folded != character and not folded[0].isspace() and not unicodedata.combining(folded[0]):
             yield character, "".join(_without_accent(ch) for ch in folded)
-    for code in (code for codes in LATIN for code in codes):
-        if (plain := _without_accent(chr(code))) != chr(code):
-            yield chr(code), plain
+
+
+def _joined() -> Iterator[tuple[str, str]]:
+    """Letters and marks that are one letter: the dots of kana, Greek and Cyrillic letters with accents."""
     for code in (code for codes in COMPOSED for code in codes):
         apart = unicodedata.normalize("NFD", chr(code))
         if len(apart) > 1 and unicodedata.normalize("NFC", apart) == chr(code):
@@ -92,9 +103,6 @@ def _accents_and_forms() -> Iterator[tuple[str, str]]:
             joined = unicodedata.normalize("NFKC", chr(code) + mark)
             if len(joined) == 1:
                 yield chr(code) + mark, joined
-    for code in COMBINING:
-        yield chr(code), ""
-    yield from HAND_MADE.items()
 
 
 def _without_accent(character: str) -> str:
@@ -103,14 +111,17 @@ def _without_accent(character: str) -> str:
 
 
 def _table(name: str) -> Iterator[tuple[str, list[str]]]:
-    import opencc  # noqa: PLC0415  A development dependency, needed here alone.
+    import opencc
 
     home = Path(opencc.__file__).parent / "clib"
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / "table.txt"
         subprocess.run(
-            [home / "bin" / "opencc_dict", "-i", home / "share" / "opencc" / f"{name}.ocd2", "-o", text]
-            + ["-f", "ocd2", "-t", "text"],
+            [
+                str(home / "bin" / "opencc_dict"),
+                *("-i", str(home / "share" / "opencc" / f"{name}.ocd2"), "-f", "ocd2"),
+                *("-o", str(text), "-t", "text"),
+            ],
             check=True,
         )
         for line in text.read_text(encoding="utf-8").splitlines():

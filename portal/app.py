@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.routing import IntegerConverter, Map
 
 import portal.accounts.models
 import portal.accounts.views
@@ -23,6 +24,7 @@ import portal.search.models
 import portal.search.views
 import portal.service.findable
 import portal.service.views
+import portal.vocabulary.findable
 import portal.vocabulary.models
 import portal.vocabulary.views
 from portal import extensions, pages
@@ -31,6 +33,13 @@ from portal.search import sources
 from portal.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class WholeNumber(IntegerConverter):
+    """A whole number in an address; what no database column can hold is no address at all."""
+
+    def __init__(self, url_map: Map, max: int = 2**31 - 1) -> None:  # noqa: A002  werkzeug's name.
+        super().__init__(url_map, max=max)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -54,6 +63,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_ENABLED=settings.limits,
         WTF_CSRF_TIME_LIMIT=None,
     )
+    app.url_map.converters["int"] = WholeNumber
     app.extensions["casebook.settings"] = settings
     extensions.db.init_app(app)
     extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
@@ -64,6 +74,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     portal.search.views.init_app(app)
     for feature in (portal.knowledge, portal.service, portal.customers):
         sources.register(app, feature.findable.SOURCE)
+    for facet, labels in portal.vocabulary.findable.LABELS.items():
+        sources.register_labels(app, facet, labels)
     for feature in (
         portal.accounts,
         portal.vocabulary,

@@ -4,8 +4,9 @@ Operations take what forms, the API and imports hand them, as it came.  A check 
 `Invalid` with a sentence under an empty name; `Check` puts the field's name to it and collects all of a submission.
 """
 
+import json
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, TypeVar
 
@@ -106,6 +107,20 @@ def moment(value: object) -> datetime | None:
     if not _EARLIEST <= at < _LATEST:
         raise Invalid({"": _("This date lies too far from the present.")})
     return at
+
+
+def extra(value: object, *, most: int = 100_000) -> dict[str, Any]:
+    """Return a JSON object of anything; what JSON does not know is kept as text."""
+    if not isinstance(value, Mapping):
+        raise Invalid({"": _("This must be an object.")})
+    try:
+        written = json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        raise Invalid({"": _("This is nested too deeply.")}) from None
+    if "\\u0000" in written:
+        raise Invalid({"": _("This holds characters that cannot be stored. Type it anew.")})
+    kept: dict[str, Any] = json.loads(text(written, most=most))
+    return kept
 
 
 def words(value: object, *, most: int, longest: int) -> list[str]:

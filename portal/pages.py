@@ -16,7 +16,7 @@ from babel.numbers import format_decimal, format_percent
 from flask import Flask, Response, current_app, g, has_request_context, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString, lazy_gettext
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, default_exceptions
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -252,7 +252,10 @@ def initials(name: str) -> str:
 def render_error(error: HTTPException) -> tuple[str, int]:
     """Return the page for an error: what happened and the next step, in the one shape that all errors have."""
     status = error.code or 500
-    return render_template("errors/error.html", status=status, error=error), status
+    # Our own code says what is the matter in the reader's language; the framework's descriptions are in English.
+    plain = type(error) is default_exceptions.get(status) and error.description != type(error).description
+    sentence = error.description if plain else None
+    return render_template("errors/error.html", status=status, sentence=sentence), status
 
 
 def _context() -> dict[str, Any]:
@@ -292,6 +295,6 @@ def _locale() -> str:
 
 
 def _account_language() -> str | None:
-    """Return the language that the signed-in account prefers; whoever signs people in puts the user into `g.user`."""
-    language: str | None = getattr(g.get("user"), "locale", None)
+    """Return the language that the signed-in account prefers; signing in puts it into `g.account`."""
+    language: str | None = getattr(g.get("account"), "locale", None)
     return language

@@ -1,11 +1,13 @@
 """A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
+from jinja2 import FileSystemBytecodeCache
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 import portal.app
@@ -25,12 +27,36 @@ def settings(tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with all tables, made once: copying it is ten times as fast as making the tables."""
+    folder = tmp_path_factory.mktemp("empty")
+    made = portal.app.create_app(
+        Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "x" * 40})
+    )
+    with made.app_context():
+        db.create_all()
+        db.session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        db.session.remove()
+        db.engine.dispose()
+    return folder / "casebook.sqlite3"
+
+
+@pytest.fixture(scope="session")
+def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
+    """Templates compiled once for all portals of a run."""
+    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+
+
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
+def app(settings: Settings, empty_database: Path, compiled_templates: FileSystemBytecodeCache) -> Iterator[Flask]:
     """A portal with empty tables; an application context is pushed for the test."""
+    if settings.is_sqlite:
+        shutil.copyfile(empty_database, settings.data_dir / "casebook.sqlite3")
     made = portal.app.create_app(settings)
     made.config["TESTING"] = True
     made.test_client_class = Browser
+    made.jinja_env.bytecode_cache = compiled_templates
     with made.app_context():
         db.create_all()
         yield made

@@ -23,6 +23,8 @@ from portal.accounts import sessions, tokens
 from portal.accounts.models import User
 from portal.customers.models import Customer
 from portal.extensions import db
+from portal.mail.messages import Letter, open_letter
+from portal.mail.models import Message
 
 PASSWORD = "correct horse battery"
 PASSWORD_HASH = "$argon2id$v=19$m=8,t=1,p=1$W6QTpwnOt4IsV2T0X3NcqQ$VAc61Mfr+v1Hg12zfHVhTmGuZDqNd3+P0p3aDQeYg/k"
@@ -156,3 +158,14 @@ def token_for(app: Flask) -> Callable[[Person], dict[str, str]]:
         return {"Authorization": f"Bearer {tokens.create(person.user, name='tests', by=None)}"}
 
     return headers_of
+
+
+@pytest.fixture
+def outgoing(app: Flask) -> Callable[[], list[Letter]]:
+    """Return the mails that wait to be handed over, the oldest first."""
+
+    def waiting() -> list[Letter]:
+        rows = db.session.query(Message).filter(Message.sent_at.is_(None)).order_by(Message.id).all()
+        return [letter for letter in map(open_letter, rows) if letter is not None]
+
+    return waiting

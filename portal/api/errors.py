@@ -1,4 +1,4 @@
-"""One answer for everything that goes wrong: JSON under `/api/`, a page elsewhere; a code, a sentence and the fields."""
+"""One answer for everything that goes wrong: JSON under `/api/`, a page elsewhere."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -94,7 +94,7 @@ def _answer_fault(error: Exception) -> ResponseReturnValue:
     if current_app.testing:
         raise error
     db.session.rollback()
-    log.exception("a request failed", method=request.method, endpoint=request.endpoint)
+    log.error("a request failed", method=request.method, endpoint=request.endpoint, exc_info=error)
     sentence = gettext("Something went wrong here. It was noted; please try again.")
     return problem(500, sentence) if is_api() else _page(500, sentence)
 
@@ -104,7 +104,7 @@ def _page(status: int, sentence: str) -> ResponseReturnValue:
 
 
 def _field_messages(data: Mapping[str, Any] | None) -> dict[str, str]:
-    """Flatten what the JSON schemas refuse: `{"json": {"title": ["Too long."]}}` becomes `{"title": "title: Too long."}`."""
+    """Flatten what schemas refuse: `{"json": {"title": ["Too long."]}}` becomes `{"title": "title: Too long."}`."""
     flat: dict[str, str] = {}
 
     def walk(path: tuple[str, ...], messages: object) -> None:

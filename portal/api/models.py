@@ -20,6 +20,8 @@ class IdempotencyKey(Base):
     key: Mapped[str] = mapped_column(String(200))
     fingerprint: Mapped[str] = mapped_column(String(64))
     """SHA-256 of method, path and body: another request under the same key is refused."""
+    reference: Mapped[str | None] = mapped_column(String(40))
+    """The object that was written, noted in the transaction that wrote it."""
     status: Mapped[int | None]
     body: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     location: Mapped[str | None] = mapped_column(String(300))

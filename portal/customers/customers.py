@@ -18,7 +18,7 @@ from portal import audit, outbox
 from portal.access import Permission, Viewer, customer_condition
 from portal.customers import points
 from portal.customers.models import Contact, ContactPoint, Customer
-from portal.declared import Check, choice, language, text, words
+from portal.declared import Check, choice, extra, language, text, words
 from portal.encryption import blind_index
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
@@ -369,7 +369,13 @@ def _lock(customer_id: int) -> Customer:
     customer = db.session.get(Customer, customer_id)
     if customer is not None:
         outbox.record(customer)
-        customer = db.session.get(Customer, customer_id, populate_existing=True, with_for_update=True)
+        # Not `get` or `refresh`: under a lock these insist that nobody saved in between.
+        customer = db.session.scalar(
+            select(Customer)
+            .where(Customer.id == customer_id)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
     if customer is None:
         db.session.rollback()
         raise Missing(_("There is no such customer."))
@@ -462,8 +468,8 @@ class _Words:
 
 def _load_words(*cleans: Mapping[str, Any]) -> _Words:
     return _Words(
-        tags=load_or_add(Tag, {name for clean in cleans for name in clean.get("tags") or ()}),
-        products=load_or_add(Product, {name for clean in cleans for name in clean.get("products") or ()}),
+        tags=load_or_add(Tag, dict.fromkeys(name for clean in cleans for name in clean.get("tags") or ())),
+        products=load_or_add(Product, dict.fromkeys(name for clean in cleans for name in clean.get("products") or ())),
     )
 
 
@@ -639,7 +645,7 @@ def _prepare(line: Mapping[str, Any]) -> "_Line | str":
         if "contacts" in fields:
             fields["contacts"] = _drafts(fields["contacts"])
         clean = _check(fields, region="", is_new=True)
-        kept = json.loads(text(json.dumps(meta, ensure_ascii=False, default=str), most=100_000) or "{}")
+        kept = extra(meta)
     except Invalid as refused:
         return " ".join(f"{name}: {sentence}" if name else sentence for name, sentence in refused.fields.items())
     return _Line(external_id, clean, kept, _digest_of(clean, kept))

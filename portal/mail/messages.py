@@ -1,7 +1,7 @@
 """Mail leaves in two steps: `queue` notes it inside the transaction that causes it, `deliver_due` hands it over.
 
-A mail is therefore sent if and only if its cause was committed, and a mail server that is down delays it and loses nothing.
-It may arrive twice (a worker that dies after the server took it), always under one Message-ID.
+A mail is therefore sent if and only if its cause was committed, and a mail server that is down delays it and loses
+nothing.  It may arrive twice (a worker that dies after the server took it), always under one Message-ID.
 """
 
 import json
@@ -125,7 +125,7 @@ def _is_due() -> ColumnElement[bool]:
 
 
 def _lease(key: int) -> Message | None:
-    """Take a mail if it is still free.  The attempt is counted first: a mail that kills workers is not tried for ever."""
+    """Take a mail if it is still free.  The attempt counts at once: a mail that kills workers is not tried for ever."""
     taken = db.session.execute(
         update(Message)
         .where(Message.id == key, _is_due())

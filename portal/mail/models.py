@@ -11,8 +11,8 @@ from portal.extensions import Base, now
 class Message(Base):
     """One mail to one person.
 
-    Address and text are sealed: the text may hold a link that sets a password, and neither should be read from a copy of
-    the database.  Once the mail is sent nothing of them is kept.
+    Address and text are sealed: the text may hold a link that sets a password, and neither should be read from a copy
+    of the database.  Once the mail is sent nothing of them is kept.
     """
 
     __tablename__ = "message"

@@ -1,7 +1,7 @@
 """Where mail goes: a mail server, a folder of `.eml` files, or nowhere.
 
-`CASEBOOK_MAIL_URL` is `smtps://user:password@host:465` (TLS from the first byte), `smtp://host:587` (STARTTLS wherever the
-server offers it; required as soon as a password would be sent to another machine), `folder:` or `off:`.
+`CASEBOOK_MAIL_URL` is `smtps://user:password@host:465` (TLS from the first byte), `smtp://host:587` (STARTTLS wherever
+the server offers it; required as soon as a password would be sent to another machine), `folder:` or `off:`.
 """
 
 import os
@@ -101,7 +101,9 @@ class Server:
             raise DeliveryError(f"the mail server broke off ({type(error).__name__})") from None
         except OSError as error:
             self.close()
-            raise DeliveryError(f"the mail server cannot be reached: {error.strerror or type(error).__name__}") from None
+            raise DeliveryError(
+                f"the mail server cannot be reached: {error.strerror or type(error).__name__}"
+            ) from None
 
     def close(self) -> None:
         """Hang up."""

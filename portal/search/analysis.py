@@ -33,9 +33,7 @@ APART = (
 )
 _ODD = re.compile(rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]")
 _ODD_PIECE = re.compile(rf"\S*[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]\S*")
-_ASCII_WORD = re.compile(
-    r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*"
-)
+_ASCII_WORD = re.compile(r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*")
 _FAST_WORD = re.compile(
     rf"[{LETTER}0-9_]+(?:(?:(?<=[{LETTER}])[':.\u00b7](?=[{LETTER}])|(?<=[0-9])['.,;](?=[0-9]))[{LETTER}0-9_]+)*"
     rf"|[{HAN}{KANA}]+"
@@ -185,7 +183,7 @@ def stem(word: str) -> str:
 
 
 def _unpossessive(word: str) -> str:
-    return word[:-2] if word.endswith("'s") and len(word) >= 2 else word  # noqa: PLR2004
+    return word[:-2] if word.endswith("'s") and len(word) >= 2 else word
 
 
 def cut(folded: str) -> list[str]:
@@ -319,7 +317,7 @@ def codes_of(folded: str) -> list[str]:
 def _is_code(code: str) -> bool:
     if not any(ch.isdigit() for ch in code):
         return code.startswith(".") or code.endswith(("+", "#"))
-    return len(code) >= 5 or not code.isdigit()  # noqa: PLR2004
+    return len(code) >= 5 or not code.isdigit()
 
 
 def code_forms(code: str) -> list[str]:

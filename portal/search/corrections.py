@@ -5,7 +5,7 @@ near a given one.  So a correction can tell nobody about a word that stands only
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from rapidfuzz.distance import OSA
 
@@ -20,21 +20,30 @@ SHORTEST_FOR_TWO = 7
 LONGEST = 30
 
 
-def missing_words(query: Query, is_readable: Callable[[str], bool]) -> list[TypedWord]:
-    """Return the typed words of which no term stands in a readable document."""
+def missing_words(
+    query: Query, readable: Callable[[Collection[str]], Collection[str]], seen: Collection[str] = ()
+) -> list[TypedWord]:
+    """Return the typed words of which no term stands in a readable document.
+
+    `readable` tells which of some terms do; `seen` are terms that the hits have shown already.
+    """
     if len(query.typed) > MOST_WORDS:
         return []
-    codes = any(is_readable(code) for code in query.codes)
+    open_words = [word for word in query.typed if not any(term in seen for term in word.terms)]
+    if not open_words:
+        return []
+    asked = dict.fromkeys([*(term for word in open_words for term in word.terms), *query.codes])
+    found = readable(asked)
+    has_code = any(code in found for code in query.codes)
     return [
         word
-        for word in query.typed
-        if not any(map(is_readable, word.terms)) and not (codes and any(ch.isdigit() for ch in word.text))
+        for word in open_words
+        if not any(term in found for term in word.terms)
+        and not (has_code and any(character.isdigit() for character in word.text))
     ]
 
 
-def corrected(
-    text: str, missing: Sequence[TypedWord], texts_near: Callable[[str, int], Iterable[str]]
-) -> str | None:
+def corrected(text: str, missing: Sequence[TypedWord], texts_near: Callable[[str, int], Iterable[str]]) -> str | None:
     """Return the text with misspelt words replaced; None when there is nothing to mend or nothing near enough.
 
     `texts_near(word, distance)` gives texts, readable to whoever asks, that hold a word at most so many edits away.

@@ -43,7 +43,7 @@ class Document:
     `id` is the object's kind and number ("article:17"), the same for ever; `kind` is what people filter by.
     `body` and `sections` are texts that every reader of the document may read, without markup.  Text that stands in a
     section need not be repeated in the body: both are searched.  `internal` is searched for staff alone and never shown
-    to, scored for or suggested to anybody else.  `facets` holds further values for facets of staff (assignee, priority).
+    to, scored for or suggested to anybody else.  `facets` holds further values for staff's facets (assignee, priority).
     """
 
     id: str

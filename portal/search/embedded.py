@@ -21,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import blake2b
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,16 @@ from portal.access import Viewer
 from portal.search import analysis, corrections, stored, suggestions
 from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineLocked, IndexCorrupt, IndexMissing
-from portal.search.facets import AGES, FACETS, MOST_VALUES, OLDER, UPDATED, Facet, build_values, period_of
+from portal.search.facets import (
+    FACETS,
+    MOST_VALUES,
+    UPDATED,
+    Facet,
+    age_bounds,
+    build_values,
+    count_ages,
+    period_of,
+)
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse, read_words
@@ -57,8 +68,10 @@ WRITER_MEMORY = 96_000_000
 WRITER_THREADS = 1
 MOST_PENDING = 50_000
 WALK_STEP = 5_000
+SEGMENT_FILES = frozenset({".term", ".idx", ".pos", ".fieldnorm", ".fast", ".store", ".del"})
 KINDS = ("article", "record", "customer")
 KEY_BITS = 56
+LONGEST_NUMBER = 17
 HASHED = 1 << 63
 
 
@@ -158,7 +171,8 @@ class EmbeddedEngine:
             if typed.pinyin:
                 pinyin = Query.regex_query(schema, "pinyin", _prefix(typed.pinyin))
                 ways.append((Occur.Should, Query.const_score_query(pinyin, 0.5)))
-            query = Query.boolean_query([(Occur.Must, _rights(schema, viewer)), (Occur.Must, Query.boolean_query(ways))])
+            any_way = Query.boolean_query(ways)
+            query = Query.boolean_query([(Occur.Must, _rights(schema, viewer)), (Occur.Must, any_way)])
             hits = searcher.search(query, suggestions.CANDIDATES, count=False).hits
             found = [(score, *_read(searcher, address)) for score, address in hits]
         return suggestions.rank(typed, found, limit)
@@ -208,9 +222,9 @@ class EmbeddedEngine:
             name = self._live_name()
             documents = self.count(name)
         except EngineDown as error:
-            return EngineHealth(engine=self.name, is_up=False, detail=str(error), version=tantivy.__version__)
+            return EngineHealth(engine=self.name, is_up=False, detail=str(error), version=version("tantivy"))
         return EngineHealth(
-            engine=self.name, is_up=True, version=tantivy.__version__, live_index=name, documents=documents
+            engine=self.name, is_up=True, version=version("tantivy"), live_index=name, documents=documents
         )
 
     # The indices
@@ -272,7 +286,10 @@ class EmbeddedEngine:
         except (ValueError, TypeError, OverflowError) as error:
             # The text of these errors may quote the document; its kind of error may be told.
             return WriteOutcome(
-                id=item.id, version=item.version, outcome=Outcome.REFUSED, reason=f"cannot be indexed: {type(error).__name__}"
+                id=item.id,
+                version=item.version,
+                outcome=Outcome.REFUSED,
+                reason=f"cannot be indexed: {type(error).__name__}",
             )
         if known is not None:
             opened.writer.delete_documents_by_term("key", key)
@@ -352,7 +369,7 @@ class EmbeddedEngine:
         """See `SearchEngine.check`: compare every file with the checksum that was written behind it."""
         self._open(index)
         for path in sorted(self._path(index).iterdir()):
-            if path.suffix in {".term", ".idx", ".pos", ".fieldnorm", ".fast", ".store", ".del"} and not _is_whole(path):
+            if path.suffix in SEGMENT_FILES and not _is_whole(path):
                 raise _corrupt(index, f"the file {path.name} is damaged")
 
     def close(self) -> None:
@@ -523,8 +540,8 @@ class _Search:
         )
         marker = Marker(self.plan) if request.with_highlights else None
         hits = tuple(self._hit(score if order is None else 0.0, address, marker) for score, address in found.hits)
-        total = int(found.count or 0)
-        missing = self._missing() if request.with_correction else ()
+        total = int(_total(found))
+        missing = self._missing(marker.seen if marker else ()) if request.with_correction else []
         return SearchResult(
             query=request.text,
             engine=EmbeddedEngine.name,
@@ -559,9 +576,7 @@ class _Search:
             return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in self.chosen.items() if not matches(chosen))
         if kept_out:
-            return Explanation(
-                id=document_id, presence=Presence.FILTERED, matched_fields=fields, filters=kept_out
-            )
+            return Explanation(id=document_id, presence=Presence.FILTERED, matched_fields=fields, filters=kept_out)
         ranked = self.searcher.search(self._query(self.chosen.values()), DEEPEST_HIT, count=False).hits
         place = next(
             (n for n, (_, a) in enumerate(ranked, 1) if (a.segment_ord, a.doc) == (address.segment_ord, address.doc)), 0
@@ -627,7 +642,7 @@ class _Search:
         for facet in facets:
             buckets = answer[facet.name]["buckets"]
             if facet.is_dates:
-                counts[facet.name] = _ages([bucket["doc_count"] for bucket in buckets])
+                counts[facet.name] = count_ages([bucket["doc_count"] for bucket in buckets])
             else:
                 counts[facet.name] = {bucket["key"]: bucket["doc_count"] for bucket in buckets}
         return counts
@@ -652,17 +667,18 @@ class _Search:
                 found.append(MatchedField(field=name, score=round(hits[0][0], 4)))
         return tuple(sorted(found, key=lambda f: -f.score))
 
-    def _missing(self) -> list[TypedWord]:
-        return corrections.missing_words(self.words, self._is_readable)
+    def _missing(self, seen: Collection[str] = ()) -> list[TypedWord]:
+        return corrections.missing_words(self.words, self._readable, seen)
+
+    def _readable(self, terms: Iterable[str]) -> set[str]:
+        return {term for term in terms if self._is_readable(term)}
 
     def _is_readable(self, term: str) -> bool:
-        fields = [Field.ALL, Field.CODES, *((Field.INTERNAL,) if self.viewer.is_staff else ())]
-        if len(term) == 1:
-            fields.append(Field.CHARACTERS)
-        there = [f for f in fields if self.searcher.doc_freq(f.value, term)]
+        fields = [Field.ALL, Field.CODES, Field.CHARACTERS, *((Field.INTERNAL,) if self.viewer.is_staff else ())]
+        there = [f.value for f in fields if self.searcher.doc_freq(f.value, term)]
         if not there:
             return False
-        ways = Query.boolean_query([(Occur.Should, _term(self.schema, f.value, term)) for f in there])
+        ways = Query.boolean_query([(Occur.Should, _term(self.schema, name, term)) for name in there])
         query = Query.boolean_query([(Occur.Must, self.rights), (Occur.Must, ways)])
         return _count(self.searcher, query) > 0
 
@@ -743,25 +759,20 @@ def _plan_parts(schema: tantivy.Schema, plan: Plan) -> list[tuple[Occur, Query]]
 
 
 def _count(searcher: tantivy.Searcher, query: Query) -> int:
-    return int(searcher.search(query, 1, count=True).count or 0)
+    return _total(searcher.search(query, 1, count=True))
+
+
+def _total(found: tantivy.SearchResult) -> int:
+    # The library's own annotations forget this attribute.
+    return int(found.count)  # type: ignore[attr-defined]
 
 
 def _aggregation(facet: Facet, now: datetime) -> dict[str, Any]:
     if not facet.is_dates:
         return {"terms": {"field": _column(facet.name), "size": MOST_VALUES, "segment_size": 10 * MOST_VALUES}}
-    bounds = [stored.epoch(now - age) for age in reversed(AGES.values())]
-    ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in zip(bounds, bounds[1:], strict=False))]
+    bounds = [stored.epoch(moment) for moment in age_bounds(now)]
+    ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in pairwise(bounds))]
     return {"range": {"field": "updated_at", "ranges": [*ranges, {"from": bounds[-1]}]}}
-
-
-def _ages(counts: Sequence[int]) -> dict[str, int]:
-    """Turn counts of stretches, oldest first, into counts of ages, each of which holds the younger ones."""
-    found = {OLDER: counts[0]}
-    total = 0
-    for name, count in zip(AGES, reversed(counts[1:]), strict=True):
-        total += count
-        found[name] = total
-    return found
 
 
 def _read(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> tuple[str, dict[str, Any]]:
@@ -776,9 +787,8 @@ def _read(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> tuple[str,
 def _key(document_id: str) -> int:
     """Return a number for an id: reversible for the kinds the product indexes, a hash for any other."""
     kind, _, number = document_id.partition(":")
-    if kind in KINDS and number.isascii() and number.isdigit() and str(int(number)) == number:
-        if (value := int(number)) < 1 << KEY_BITS:
-            return (KINDS.index(kind) << KEY_BITS) | value
+    if kind in KINDS and number.isascii() and number.isdigit() and len(number) < LONGEST_NUMBER and number[0] != "0":
+        return (KINDS.index(kind) << KEY_BITS) | int(number)
     return HASHED | int.from_bytes(blake2b(document_id.encode(), digest_size=8).digest(), "big") >> 1
 
 
@@ -793,42 +803,51 @@ def _indexed(item: Document | Tombstone, key: int) -> tantivy.Document:
     document.add_text("id", item.id)
     document.add_unsigned("key", key)
     document.add_unsigned("version", item.version)
-    if isinstance(item, Tombstone):
-        document.add_unsigned("gone", 1)
-        return document
-    document.add_unsigned("gone", 0)
-    add = document.add_text
-    for token in item.readers:
-        add("readers", token)
+    document.add_unsigned("gone", int(isinstance(item, Tombstone)))
+    if isinstance(item, Document):
+        _add_terms(document, item)
+        _add_values(document, item)
+    return document
+
+
+def _add_terms(document: tantivy.Document, item: Document) -> None:
     folded = analysis.fold("\n".join(stored.texts_of(item)))
-    terms, words = analysis.terms_and_words_of(folded)
-    add(Field.ALL.value, " ".join(terms))
-    add(Field.WORDS.value, " ".join(words))
     title = analysis.fold(item.title)
-    add(Field.TITLE.value, " ".join(analysis.terms_of(title)))
-    add(Field.LEAD.value, " ".join(analysis.terms(stored.lead_of(item))))
-    if not folded.isascii():
-        add(Field.CHARACTERS.value, " ".join(analysis.characters_of(folded)))
-        add(Field.TITLE_CHARACTERS.value, " ".join(analysis.characters_of(title)))
-        for spelling in stored.pinyin_of(item.title):
-            add("pinyin", spelling)
-    if item.internal:
-        add(Field.INTERNAL.value, " ".join(analysis.terms(item.internal[: stored.LONGEST_TEXT])))
+    terms, words = analysis.terms_and_words_of(folded)
+    fields = {
+        Field.ALL: terms,
+        Field.WORDS: words,
+        Field.TITLE: analysis.terms_of(title),
+        Field.LEAD: analysis.terms(stored.lead_of(item)),
+        Field.CHARACTERS: analysis.characters_of(folded),
+        Field.TITLE_CHARACTERS: analysis.characters_of(title),
+        Field.INTERNAL: analysis.terms(item.internal[: stored.LONGEST_TEXT]),
+    }
+    for name, found in fields.items():
+        if found:
+            document.add_text(name.value, " ".join(found))
+    document.add_text("title_words", " ".join(stored.title_words(item.title)))
     for code in stored.codes_of(item, folded):
-        add(Field.CODES.value, code)
-    for identifier in stored.identifiers_of(item):
-        add("identifiers", identifier)
-    add("title_start", stored.title_key(item.title))
-    add("title_words", " ".join(stored.title_words(item.title)))
-    data = stored.stored_fields(item)
+        document.add_text(Field.CODES.value, code)
+
+
+def _add_values(document: tantivy.Document, item: Document) -> None:
+    values: dict[str, Iterable[str]] = {
+        "readers": item.readers,
+        "identifiers": stored.identifiers_of(item),
+        "title_start": [stored.title_key(item.title)],
+        "pinyin": stored.pinyin_of(item.title),
+    }
     for facet in FACETS.values():
         if not facet.is_dates:
-            for value in stored.facet_values(item, facet.name):
-                add(_column(facet.name), value)
+            values[_column(facet.name)] = stored.facet_values(item, facet.name)
+    for name, several in values.items():
+        for value in several:
+            document.add_text(name, value)
     document.add_unsigned("updated_at", stored.epoch(item.updated_at))
     document.add_unsigned("popularity", max(0, int(item.popularity * 1000)))
-    document.add_bytes("stored", json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
-    return document
+    data = json.dumps(stored.stored_fields(item), ensure_ascii=False, separators=(",", ":"))
+    document.add_bytes("stored", data.encode("utf-8", "replace"))
 
 
 def _versions_of(opened: _Writer, schema: tantivy.Schema, keys: Sequence[int]) -> dict[int, int]:
@@ -861,7 +880,7 @@ def _is_whole(path: Path) -> bool:
     """Compare a file with the checksum in its footer: JSON, its length, and a magic number."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if size < 8:  # noqa: PLR2004
+        if size < 8:
             return False
         file.seek(size - 8)
         length, magic = struct.unpack("<II", file.read(8))

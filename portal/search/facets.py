@@ -4,7 +4,7 @@ Several values of one facet widen (OR), several facets narrow (AND), and the cou
 and respect all others.  Both engines, the page, the API and the command line read this list; a new facet is a new row.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -151,9 +151,24 @@ def period_of(value: str, now: datetime) -> Period:
     return Period(begins_at, ends_at)
 
 
+def age_bounds(now: datetime) -> list[datetime]:
+    """Return the moments that part the ages, oldest first: counted between them, no document is counted twice."""
+    return [now - age for age in sorted(AGES.values(), reverse=True)]
+
+
+def count_ages(stretches: Sequence[int]) -> dict[str, int]:
+    """Turn counts between `age_bounds`, oldest first, into counts of ages, each of which holds the younger ones."""
+    found = {OLDER: stretches[0]}
+    total = 0
+    for name, count in zip(AGES, reversed(stretches[1:]), strict=True):
+        total += count
+        found[name] = total
+    return found
+
+
 def _midnight(day: date) -> datetime:
     # The first and last years leave no room for a day's step or a time zone's shift.
-    if not 1 < day.year < 9999:  # noqa: PLR2004
+    if not 1 < day.year < 9999:
         raise ValueError(f"{day.isoformat()!r} is out of range")
     return datetime.combine(day, time(), UTC)
 
@@ -171,8 +186,6 @@ def build_values(
         values = sorted((value for value, count in counts.items() if count), key=lambda v: (-counts[v], v))[:limit]
         values += [value for value in chosen if value not in values]
     return tuple(
-        FacetValue(
-            value=value, label=label_of(facet.name, value), count=counts.get(value, 0), selected=value in chosen
-        )
+        FacetValue(value=value, label=label_of(facet.name, value), count=counts.get(value, 0), selected=value in chosen)
         for value in values
     )

@@ -62,7 +62,7 @@ class _Window:
 
 
 class Marker:
-    """Finds the terms of a plan in texts."""
+    """Finds the terms of a plan in texts; `seen` gathers those it met."""
 
     def __init__(self, plan: Plan) -> None:
         clauses = [c for c in plan.matching if c.field in _MARKED_FIELDS]
@@ -71,6 +71,7 @@ class Marker:
         self._east_asian = [term for term in terms if not term.isascii() and _in_pairs(term)]
         self._stems = frozenset(terms).difference(self._east_asian)
         self._candidates = _candidates(self._stems)
+        self.seen: set[str] = set()
 
     def title(self, title: str) -> Markup:
         """Return the whole title with its matches marked."""
@@ -126,6 +127,7 @@ class Marker:
         if origins is not None:
             found = [_Span(origins[s.start], max(origins[s.end], origins[s.start] + 1), s.term) for s in found]
         found.sort(key=lambda s: (s.start, s.end))
+        self.seen.update(span.term for span in found)
         return found
 
     def _words_of(self, match: re.Match[str]) -> Iterable[_Span]:

@@ -1,13 +1,14 @@
 """What people's words mean.
 
-Four things have a meaning: "quotes", -word, and `kind:` `tag:` `product:` `id:`.  Everything else is words.  In a text too
-long to be typed as a query (a pasted e-mail, a log) only words count: a quote or a dash in it is not meant for us.
+Four things have a meaning: "quotes", -word, and `kind:` `tag:` `product:` `id:`.  Everything else is words.  In a text
+too long to be typed as a query (a pasted e-mail, a log) only words count: a quote or a dash in it is not meant for us.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import pairwise
 from types import MappingProxyType
 
 from portal.search import analysis
@@ -25,33 +26,32 @@ OPERATORS = ("kind", "tag", "product", "id")
 _OPERATOR = re.compile(r"(kind|tag|product|id)[:：](\"[^\"]*\"|\S+)", re.IGNORECASE)
 
 # Words that say how something is asked and not what: taken out of a query, never out of the index.
-FUNCTION_WORDS = frozenset(
-    """
-    a about after again all also am an and any anybody anyone anything are aren't as ask asked asking at
-    be because been before being between both but by
-    can can't cannot could couldn't
-    describe describes described did didn't do does doesn't doing don't done during
-    each either else ever every everyone everything explain explains
-    few find for from further
-    get gets getting give gives go goes going gonna got gotten
-    had has hasn't have haven't having he hello help her here hers hey hi him his how however
-    i i'd i'll i'm i've if in info information into is isn't it it's its itself
-    just kind kindly know knows known
-    let let's like likely look looking lot
-    made make makes making many may maybe me mean means might mine more most much must my myself
-    need needed needs neither no nor not now
-    of off ok okay on once one only onto or other others our ours out over own
-    people perhaps please possible
-    quite rather really regarding related
-    said same say says see seem seems shall she should shouldn't show so some somebody someone something such sure
-    tell than thank thanks that that's the their them then there there's these they they're thing things think this
-    those though through to too toward towards trying
-    under unless until up upon us use used uses using usually
-    very via want wanted wants was wasn't way we we're well were weren't what what's when where whether which while who
-    who's whom whose why will with within without won't wonder wondering would wouldn't
-    yes yet you you're your yours yourself
-    """.split()
-)
+_FUNCTION_WORDS = """
+a about after again all also am an and any anybody anyone anything are aren't as ask asked asking at
+be because been before being between both but by
+can can't cannot could couldn't
+describe describes described did didn't do does doesn't doing don't done during
+each either else ever every everyone everything explain explains
+few find for from further
+get gets getting give gives go goes going gonna got gotten
+had has hasn't have haven't having he hello help her here hers hey hi him his how however
+i i'd i'll i'm i've if in info information into is isn't it it's its itself
+just kind kindly know knows known
+let let's like likely look looking lot
+made make makes making many may maybe me mean means might mine more most much must my myself
+need needed needs neither no nor not now
+of off ok okay on once one only onto or other others our ours out over own
+people perhaps please possible
+quite rather really regarding related
+said same say says see seem seems shall she should shouldn't show so some somebody someone something such sure
+tell than thank thanks that that's the their them then there there's these they they're thing things think this
+those though through to too toward towards trying
+under unless until up upon us use used uses using usually
+very via want wanted wants was wasn't way we we're well were weren't what what's when where whether which while who
+who's whom whose why will with within without won't wonder wondering would wouldn't
+yes yet you you're your yours yourself
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,13 @@ class TypedWord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """The parts of a query, analysed; engines build their own queries from these and from nothing else.
+    """The parts of a query, analysed; engines build their queries from these alone.
 
     `terms` are stems and character pairs without function words, each once; `words` the same as written, without
-    Chinese.  `typed` are the content words for messages to people.  `pairs` are neighbouring Latin terms of the whole text with
-    at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand as they are,
-    `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for synonyms.
+    Chinese.  `typed` are the content words for messages to people.  `pairs` are neighbouring Latin terms of the whole
+    text with at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand
+    as they are, `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for
+    synonyms.
     """
 
     text: str
@@ -211,7 +212,7 @@ def _take_operator(text: str, at: int, parts: _Parts) -> int:
 
 def _pairs(words: list[_Word]) -> tuple[tuple[str, str], ...]:
     found = []
-    for left, right in zip(words, words[1:], strict=False):
+    for left, right in pairwise(words):
         if left.is_east_asian or right.is_east_asian or not (left.counts or right.counts):
             continue
         if left.terms and right.terms and left.terms != right.terms:

@@ -51,7 +51,7 @@ WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """Terms sought in one field: each for itself, or (`is_phrase`) together in this order with at most `slop` between."""
+    """Terms sought in one field: each for itself, or (`is_phrase`) together, in order, at most `slop` places apart."""
 
     field: Field
     terms: tuple[str, ...]

@@ -47,8 +47,8 @@ class Arguments(Protocol):
 class SearchRequest:
     """One search.  Frozen: make another with `dataclasses.replace`.
 
-    `filters` holds the chosen values of each facet.  An empty `text` browses, newest first.  The three `with_…` switches
-    spare callers that need hits alone.
+    `filters` holds the chosen values of each facet.  An empty `text` browses, newest first.  The three `with_…`
+    switches spare callers that need hits alone.
     """
 
     viewer: Viewer
@@ -74,23 +74,21 @@ class SearchRequest:
             raise RequestError(
                 "q",
                 gettext(
-                    "q: the text is longer than %(most)s characters. Keep the words that matter and leave out the rest.",
+                    "q: the text is longer than %(most)s characters. Keep the words that matter.",
                     most=LONGEST_TEXT,
                 ),
             )
         if self.sort not in SORTS:
             raise _unknown("sort", self.sort, SORTS)
         if not 1 <= self.size <= LARGEST_SIZE:
-            raise RequestError(
-                "size", gettext("size: give a whole number from 1 to %(most)s.", most=LARGEST_SIZE)
-            )
+            raise RequestError("size", gettext("size: give a whole number from 1 to %(most)s.", most=LARGEST_SIZE))
         if self.page < 1:
             raise RequestError("page", gettext("page: give a whole number from 1."))
         if self.page * self.size > DEEPEST_HIT:
             raise RequestError(
                 "page",
                 gettext(
-                    "page: only the first %(most)s hits can be reached. Add a word or choose a filter to get fewer hits.",
+                    "page: only the first %(most)s hits can be reached. Add a word or choose a filter.",
                     most=f"{DEEPEST_HIT:,}",
                 ),
             )
@@ -154,7 +152,7 @@ class SearchRequest:
         """
         filters: dict[str, tuple[str, ...]] = {}
         usable = {facet.name for facet in facets_for(viewer)}
-        for name in args.keys():
+        for name in list(args.keys()):
             if name not in FACETS:
                 continue
             values = tuple(value for value in (clean_text(v) for v in _values(args, name)) if value)
@@ -205,7 +203,7 @@ def _whole(args: Arguments | Mapping[str, str | Iterable[str]], name: str, defau
     text = _single(args, name)
     if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):  # noqa: PLR2004
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
         raise RequestError(
             name, gettext("%(name)s: %(value)s is not a whole number.", name=name, value=repr(text[:40]))
         )

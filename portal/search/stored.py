@@ -25,11 +25,14 @@ LONGEST_TEXT = 400_000
 
 
 def stored_fields(document: Document) -> dict[str, Any]:
-    """Return what a hit is made of, without what only the search itself needs."""
+    """Return what a hit is made of, without what only the search itself needs.
+
+    First lines that open the body as well are left out: they are neither found nor shown twice.
+    """
     fields: dict[str, Any] = {
         "kind": document.kind,
         "title": document.title,
-        "lead": document.lead,
+        "lead": "" if document.body.startswith(document.lead) else document.lead,
         "body": document.body[:LONGEST_TEXT],
         "internal": document.internal[:LONGEST_TEXT],
         "other_titles": list(document.other_titles),
@@ -64,7 +67,7 @@ def lead_of(document: Document) -> str:
 
 
 def texts_of(document: Document) -> list[str]:
-    """Return all that every reader of the document may find it by; first lines that open the body are not counted twice."""
+    """Return all that every reader of the document may find it by."""
     texts = [document.title, *document.other_titles]
     if document.lead and not document.body.startswith(document.lead):
         texts.append(document.lead)
@@ -190,13 +193,7 @@ def searched_text(stored: Mapping[str, Any], *, is_staff: bool) -> str:
 
 
 def _parts(stored: Mapping[str, Any], *, is_staff: bool) -> list[Part]:
-    body = str(stored.get("body", ""))
-    lead = str(stored.get("lead", ""))
-    parts = []
-    if lead and not body.startswith(lead):
-        parts.append(Part(lead))
-    if body:
-        parts.append(Part(body))
+    parts = [Part(str(stored[name])) for name in ("lead", "body") if stored.get(name)]
     parts += [Part(str(s.get("text", "")), number) for number, s in enumerate(stored.get("sections", ()))]
     parts += [Part(str(a.get("text", ""))) for a in stored.get("attachments", ())]
     if is_staff and stored.get("internal"):

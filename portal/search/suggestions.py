@@ -44,9 +44,7 @@ def read_typed(text: str) -> Typed | None:
     return Typed(tuple(dict.fromkeys(words)), prefix, stored.title_key(text), pinyin if is_pinyin else "")
 
 
-def rank(
-    typed: Typed, found: Iterable[tuple[float, str, Mapping[str, Any]]], limit: int
-) -> tuple[Suggestion, ...]:
+def rank(typed: Typed, found: Iterable[tuple[float, str, Mapping[str, Any]]], limit: int) -> tuple[Suggestion, ...]:
     """Order candidates: titles that begin as typed first, then by the engine's score, popularity and shortness."""
 
     def order(candidate: tuple[float, str, Mapping[str, Any]]) -> tuple[bool, float, float, int, str]:

@@ -23,7 +23,7 @@ from portal.access import Audience, Permission, Role, Viewer, narrowest
 from portal.accounts.models import User
 from portal.customers.customers import Outcome, Status
 from portal.customers.models import Contact, Customer
-from portal.declared import Check, choice, language, moment, text, whole, words
+from portal.declared import Check, choice, extra, language, moment, text, whole, words
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.knowledge.findable import select_readable as select_readable_articles
@@ -491,7 +491,10 @@ def _changing(record: Record, by: Viewer) -> Iterator[Record]:
         known = db.session.get(Record, record.id)
         if known is not None:
             outbox.record(known)
-            known = db.session.get(Record, known.id, populate_existing=True, with_for_update=True)
+            # Not `get` or `refresh`: under a lock these insist that nobody saved in between.
+            known = db.session.scalar(
+                select(Record).where(Record.id == known.id).with_for_update().execution_options(populate_existing=True)
+            )
         if known is None or not by.may_read(known.readers):
             raise Missing(_("There is no such record."))
         yield known
@@ -889,10 +892,10 @@ def _prepare(line: Mapping[str, Any]) -> _Line | str:
     steps = _prepare_steps(check, meta.pop("entries", None))
     if line.get("url"):
         meta["url"] = line["url"]
-    kept = check.read("meta", text, json.dumps(meta, ensure_ascii=False, default=str), most=LONGEST_TEXT)
+    kept = check.read("meta", extra, meta)
     if check.errors:
         return " ".join(f"{name}: {sentence}" for name, sentence in check.errors.items())
-    return _Line(external_id or "", clean, json.loads(kept or "{}"), steps)
+    return _Line(external_id or "", clean, kept or {}, steps)
 
 
 def _prepare_steps(check: Check, value: object) -> list[_Step]:

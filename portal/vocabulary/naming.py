@@ -47,7 +47,10 @@ def load_named(model: type[Word], names: Collection[str]) -> dict[str, Word]:
 def load_or_add(model: type[Word], names: Collection[str]) -> dict[str, Word]:
     """Return the words by the names they were asked for; what does not exist is added to the caller's transaction."""
     found = load_named(model, names)
-    missing = {name.casefold(): name for name in names if name not in found}
+    missing: dict[str, str] = {}
+    for name in names:
+        if name not in found:
+            missing.setdefault(name.casefold(), name)
     if missing:
         wanted = {slug_for(name) for name in missing.values()}
         taken = set(db.session.scalars(select(model.slug).where(model.slug.in_(wanted))))

@@ -11,6 +11,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from markupsafe import Markup
 from werkzeug.exceptions import default_exceptions
 from wtforms import BooleanField, EmailField, FileField, RadioField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length
 
 from portal import pages
@@ -27,8 +28,13 @@ class AskForm(FlaskForm):
 
     subject = StringField("What is it about?", [DataRequired("Write a subject, a few words are enough.")])
     email = EmailField("E-mail", [DataRequired("Write the e-mail address that we answer to.")])
-    product = SelectField("Product", choices=[("", "Choose one"), ("k2", "Kettle K2"), ("k3", "Kettle K3")])
-    urgency = RadioField("How urgent is it?", choices=[("low", "It can wait"), ("high", "I cannot work")])
+    product = SelectField(
+        "Product",
+        choices=[SelectChoice("", "Choose one"), SelectChoice("k2", "Kettle K2"), SelectChoice("k3", "Kettle K3")],
+    )
+    urgency = RadioField(
+        "How urgent is it?", choices=[SelectChoice("low", "It can wait"), SelectChoice("high", "I cannot work")]
+    )
     body = TextAreaField(
         "What happened?", [Length(max=20000)], description="What you did, what you saw, what you expected."
     )
@@ -64,7 +70,17 @@ def make_guide(settings: Settings) -> Flask:
             "style_guide.html", form=form, moment=moment, Markup=Markup, degraded=bool(request.args.get("degraded"))
         )
 
-    for path in ("/knowledge", "/records", "/customers", "/reports", "/admin", "/help", "/sign-in", "/account", "/search"):
+    for path in (
+        "/knowledge",
+        "/records",
+        "/customers",
+        "/reports",
+        "/admin",
+        "/help",
+        "/sign-in",
+        "/account",
+        "/search",
+    ):
 
         @app.route(path, endpoint=path[1:])
         @needs(Permission.READ)

@@ -8,7 +8,7 @@ function fields(form) {
 }
 
 export default function draft(form) {
-  const key = `draft:${form.dataset.draft}`;
+  const key = `draft:${document.body.dataset.viewer}:${form.dataset.draft}`;
   const state = form.querySelector("[data-draft-state]");
   const original = JSON.stringify(values());
   let kept = original;

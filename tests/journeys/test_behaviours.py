@@ -1,0 +1,279 @@
+"""The small behaviours, each as a person meets it, on the style guide."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Route, expect
+
+Open = Callable[..., Page]
+SUGGESTIONS = [
+    {"id": "article:1", "kind": "faq", "title": "Kettle", "html": "<mark>Ket</mark>tle", "url": "/knowledge?hit=1"},
+    {
+        "id": "article:2",
+        "kind": "case_study",
+        "title": "Kettles",
+        "html": "<mark>Ket</mark>tles",
+        "url": "/knowledge?hit=2",
+    },
+]
+
+
+@pytest.fixture
+def guide(open_page: Open, guide_url: str) -> Page:
+    return open_page(f"{guide_url}/style-guide?as=agent")
+
+
+def offer(page: Page, answers: list[str]) -> None:
+    """Answer suggestions with two hits, and remember what was asked."""
+
+    def answer(route: Route) -> None:
+        answers.append(route.request.url.split("q=")[1])
+        route.fulfill(content_type="application/json", body=json.dumps({"suggestions": SUGGESTIONS}))
+
+    page.route("**/api/v1/suggest*", answer)
+
+
+def away_from_fields(page: Page) -> None:
+    page.evaluate("document.activeElement.blur()")
+
+
+# Keys
+
+
+@pytest.mark.parametrize("key", ["/", "Control+k", "Meta+k"])
+def test_keys_open_the_search(guide: Page, key: str) -> None:
+    away_from_fields(guide)
+    guide.keyboard.press(key)
+    expect(guide.locator("#q-large")).to_be_focused()
+    assert guide.locator("#q-large").input_value() == ""
+
+
+def test_keys_are_silent_while_typing_and_composing(guide: Page) -> None:
+    guide.locator("#subject").press_sequentially("and/or?")
+    assert guide.locator("#subject").input_value() == "and/or?"
+    away_from_fields(guide)
+    guide.evaluate(
+        "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '/', isComposing: true, bubbles: true}))"
+    )
+    expect(guide.locator("#q-large")).not_to_be_focused()
+
+
+def test_escape_leaves_the_search(guide: Page) -> None:
+    guide.locator("#q").focus()
+    guide.keyboard.press("Escape")
+    expect(guide.locator("#q")).not_to_be_focused()
+
+
+def test_a_question_mark_lists_the_keys_and_they_can_be_switched_off(guide: Page) -> None:
+    away_from_fields(guide)
+    guide.keyboard.press("?")
+    dialog = guide.locator("dialog#keys")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Keys without Ctrl are on").uncheck()
+    guide.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    away_from_fields(guide)
+    guide.keyboard.press("/")
+    expect(guide.locator("#q-large")).not_to_be_focused()
+    guide.keyboard.press("Control+k")
+    expect(guide.locator("#q-large")).to_be_focused()
+
+
+def test_j_and_k_walk_through_a_list(guide: Page) -> None:
+    away_from_fields(guide)
+    rows = guide.locator(".list-table tbody tr")
+    guide.keyboard.press("j")
+    guide.keyboard.press("j")
+    expect(rows.nth(1).locator("a")).to_be_focused()
+    guide.keyboard.press("k")
+    expect(rows.nth(0).locator("a")).to_be_focused()
+
+
+# Results while typing
+
+
+def test_suggestions_come_after_a_pause_once_and_arrows_choose(guide: Page) -> None:
+    asked: list[str] = []
+    offer(guide, asked)
+    box = guide.locator("#q-large")
+    box.press_sequentially("ket", delay=20)
+    options = guide.locator("#q-large-suggestions [role=option]")
+    expect(options).to_have_count(2)
+    assert asked == ["ket"]
+    expect(box).to_have_attribute("aria-expanded", "true")
+    guide.keyboard.press("ArrowDown")
+    guide.keyboard.press("ArrowDown")
+    expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+    guide.keyboard.press("Enter")
+    guide.wait_for_url("**/knowledge?hit=2")
+
+
+def test_enter_without_a_choice_searches_for_the_words(guide: Page) -> None:
+    offer(guide, [])
+    guide.locator("#q-large").press_sequentially("ket")
+    expect(guide.locator("#q-large-suggestions [role=option]")).to_have_count(2)
+    guide.keyboard.press("Enter")
+    guide.wait_for_url("**/search?q=ket")
+
+
+def test_escape_closes_suggestions_first(guide: Page) -> None:
+    offer(guide, [])
+    guide.locator("#q-large").press_sequentially("ket")
+    expect(guide.locator("#q-large-suggestions")).to_be_visible()
+    guide.keyboard.press("Escape")
+    expect(guide.locator("#q-large-suggestions")).to_be_hidden()
+    expect(guide.locator("#q-large")).to_be_focused()
+
+
+def test_a_late_answer_is_dropped(guide: Page) -> None:
+    waiting: list[Route] = []
+    # The built-in method itself is not a function to Playwright.
+    guide.route("**/api/v1/suggest*", lambda route: waiting.append(route))  # noqa: PLW0108
+    box = guide.locator("#q-large")
+    box.fill("old")
+    guide.wait_for_timeout(300)
+    box.fill("")
+    guide.wait_for_timeout(300)
+    for route in waiting:
+        # The page may have given the request up by now, which is just as well.
+        with suppress(PlaywrightError):
+            route.fulfill(content_type="application/json", body=json.dumps({"suggestions": SUGGESTIONS}))
+    guide.wait_for_timeout(100)
+    expect(guide.locator("#q-large-suggestions")).to_be_hidden()
+
+
+# Theme and language
+
+
+def test_the_theme_changes_at_once_and_stays(guide: Page) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = guide.evaluate(background)
+    guide.get_by_title("Theme").click()
+    guide.get_by_role("link", name="Dark").click()
+    dark = guide.evaluate(background)
+    assert dark != light
+    guide.reload()
+    assert guide.evaluate(background) == dark
+
+
+def test_the_system_decides_until_somebody_does(open_page: Open, guide_url: str) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    shades = {
+        theme: open_page(f"{guide_url}/knowledge", theme=theme).evaluate(background) for theme in ("light", "dark")
+    }
+    assert shades["light"] != shades["dark"]
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_theme_and_language_work_with_and_without_scripts(open_page: Open, guide_url: str, javascript: bool) -> None:
+    page = open_page(f"{guide_url}/search?q=pot&tag=a", javascript=javascript)
+    page.get_by_role("link", name="中文").click()
+    page.wait_for_url("**/search?q=pot&tag=a")
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    page.get_by_title("主题").click()
+    page.get_by_role("link", name="深色").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.url.endswith("/search?q=pot&tag=a")
+
+
+# Menus and dialogs
+
+
+def test_a_menu_closes_on_escape_and_on_a_click_elsewhere(guide: Page) -> None:
+    menu = guide.locator("details.menu").first
+    menu.locator("summary").click()
+    expect(menu).to_have_attribute("open", "")
+    guide.keyboard.press("Escape")
+    expect(menu).not_to_have_attribute("open", "")
+    menu.locator("summary").click()
+    guide.locator("h1").click()
+    expect(menu).not_to_have_attribute("open", "")
+
+
+def test_a_dialog_opens_from_its_button_and_gives_the_focus_back(guide: Page) -> None:
+    button = guide.get_by_role("button", name="Open a dialog")
+    button.click()
+    expect(guide.locator("dialog#sample")).to_be_visible()
+    guide.keyboard.press("Escape")
+    expect(button).to_be_focused()
+
+
+# Forms
+
+
+def test_the_error_summary_takes_the_focus_and_leads_to_the_fields(open_page: Open, guide_url: str) -> None:
+    page = open_page(f"{guide_url}/style-guide?wrong=1")
+    expect(page.locator("#error-summary")).to_be_focused()
+    page.get_by_role("link", name="Write the e-mail address that we answer to.").click()
+    expect(page.locator("#email")).to_be_focused()
+
+
+def test_a_draft_is_kept_on_leaving_a_field_and_comes_back(guide: Page) -> None:
+    guide.locator("#subject").fill("It leaks")
+    guide.locator("#email").focus()
+    expect(guide.locator("[data-draft-state]")).to_contain_text("Draft saved in this browser")
+    guide.reload()
+    assert guide.locator("#subject").input_value() == "It leaks"
+    expect(guide.locator("[data-draft-state]")).to_contain_text("Your draft is back")
+
+
+def test_a_draft_belongs_to_one_person(guide: Page, guide_url: str) -> None:
+    guide.locator("#subject").fill("It leaks")
+    guide.locator("#email").focus()
+    guide.goto(f"{guide_url}/style-guide")
+    assert guide.locator("#subject").input_value() == ""
+
+
+def test_a_draft_is_dropped_once_it_was_sent(guide: Page, guide_url: str) -> None:
+    guide.locator("#subject").fill("It leaks")
+    guide.locator("#email").focus()
+    guide.route(
+        "**/style-guide",
+        lambda route: route.fulfill(status=303, headers={"Location": f"{guide_url}/knowledge?as=agent"}),
+    )
+    guide.get_by_role("button", name="Send").click()
+    guide.wait_for_url("**/knowledge*")
+    guide.goto(f"{guide_url}/style-guide?as=agent")
+    assert guide.locator("#subject").input_value() == ""
+
+
+# Running text
+
+
+def test_code_can_be_copied(guide: Page) -> None:
+    guide.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    guide.get_by_role("button", name="Copy").click()
+    expect(guide.get_by_role("button", name="Copied")).to_be_visible()
+    assert guide.evaluate("navigator.clipboard.readText()").startswith("kettle --descale")
+
+
+def test_headings_have_links(guide: Page) -> None:
+    link = guide.get_by_role("link", name="Link to this section: Steps")
+    assert link.get_attribute("href") == "#steps"
+
+
+def test_the_contents_mark_the_section_that_is_read(guide: Page) -> None:
+    guide.locator("#why").evaluate("heading => heading.scrollIntoView({block: 'start'})")
+    expect(guide.locator(".contents a[aria-current]")).to_have_text("Why")
+
+
+def test_a_note_can_be_undone_and_waits_ten_seconds(guide: Page) -> None:
+    guide.clock.install()
+    guide.evaluate(
+        """async () => {
+            const main = document.querySelector("script[src$='main.js']").src;
+            const { toast } = await import(main.replace("main.js", "behaviours/toast.js"));
+            toast("Archived.", { undo: () => (document.title = "undone") });
+            toast("Saved.");
+        }"""
+    )
+    guide.get_by_role("button", name="Undo").last.click()
+    assert guide.title() == "undone"
+    note = guide.locator(".toast-note", has_text="Saved.")
+    guide.clock.fast_forward(9_000)
+    expect(note).to_be_visible()
+    guide.clock.fast_forward(2_000)
+    expect(note).to_have_count(0)

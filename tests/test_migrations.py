@@ -1,0 +1,49 @@
+"""The migrations make what the models say, on both databases, and can be run again and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+
+from portal.app import create_app
+from portal.extensions import db
+from portal.settings import Settings
+
+MIGRATIONS = str(Path(__file__).resolve().parent.parent / "migrations")
+
+
+@pytest.fixture
+def empty_portal(database_url: str, tmp_path: Path) -> Iterator[Flask]:
+    """A portal whose database has no tables yet, on SQLite and on PostgreSQL."""
+    environment = {"CASEBOOK_DATA_DIR": str(tmp_path / "data"), "CASEBOOK_DATABASE_URL": database_url}
+    app = create_app(Settings.from_environ(environment))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_the_migrations_make_what_the_models_say(empty_portal: Flask):
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, db.metadata) == []
+
+
+def test_the_migrations_can_be_run_again(empty_portal: Flask):
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    assert set(sa.inspect(db.engine).get_table_names()) == {*db.metadata.tables, "alembic_version"}
+
+
+def test_the_migrations_can_be_taken_back(empty_portal: Flask):
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="base")
+    assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
