@@ -385,13 +385,19 @@ def _date_article(
         )
         .execution_options(synchronize_session=False)
     )
-    saved = len(one.earlier) + 1
-    for number in range(1, saved + 1):
-        moment = created_at + (updated_at - created_at) * ((number - 1) / len(one.earlier) if one.earlier else 1)
+    _date_revisions(article, len(one.earlier) + 1, created_at, updated_at, by_id=accounts[owner].id)
+
+
+def _date_revisions(article: Article, count: int, first: datetime, last: datetime, *, by_id: int) -> None:
+    """Spread an article's revisions over its life, always at its hour of the day; a single one was the last change."""
+    for number in range(1, count + 1):
+        share = (number - 1) / (count - 1) if count > 1 else 1
+        moment = (first + (last - first) * share).replace(hour=last.hour, minute=last.minute)
+        values: dict[str, Any] = {"at": moment, "by_id": by_id} | ({"note": ""} if number == 1 else {})
         db.session.execute(
             update(Revision)
             .where(Revision.article_id == article.id, Revision.number == number)
-            .values(at=moment, by_id=accounts[owner].id)
+            .values(values)
             .execution_options(synchronize_session=False)
         )
 

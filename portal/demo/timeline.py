@@ -12,7 +12,7 @@ from portal.demo.content import Step, WrittenRecord
 
 STAFF_WAIT = timedelta(minutes=1)
 """A record is opened this long before its first answer."""
-CLOSED_AFTER_DAYS = 7
+CLOSED_AFTER_DAYS = 14
 ZONES = {"Europe": 1, "Taiwan": 8, "Mainland China": 8}
 """Hours from UTC by region.  Summer time is left out: nobody will miss an hour in an invented request."""
 CALLER = "caller"
@@ -101,7 +101,7 @@ def _course(record: WrittenRecord, opened: datetime) -> Course:
 
 
 def _closed(course: Course, now: datetime) -> Course:
-    """Close what has been resolved for a week."""
+    """Close what has been resolved for a fortnight."""
     if course.resolved_at is None or course.assignee is None:
         return course
     at = _weekday(course.resolved_at + timedelta(days=CLOSED_AFTER_DAYS), step=1)
