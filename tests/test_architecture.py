@@ -164,6 +164,19 @@ def test_every_setting_is_documented():
     assert sorted(name for name in settings.KNOWN if name not in documents) == []
 
 
+def test_documents_name_only_commands_and_targets_that_exist():
+    from portal.cli import build
+
+    known = {f"casebook {command}" for command in build().commands} | {f"make {target}" for target in make_targets()}
+    unknown = []
+    for name, text in texts().items():
+        if re.match(r"(README|SECURITY|docs/.*)\.md$", name):
+            code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+            named = re.findall(r"\bcasebook [a-z]+\b|(?:^|(?<=`))make [a-z-]+", code, re.MULTILINE)
+            unknown += [f"{name}: {words}" for words in named if words not in known]
+    assert unknown == []
+
+
 # Lock files
 
 
@@ -267,10 +280,12 @@ def test_the_image_copies_only_files_that_exist():
 # The Makefile
 
 
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
 def test_make_knows_what_others_rely_on():
-    makefile = (ROOT / "Makefile").read_text()
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert {"run", "test", "check", "install", "help"} <= targets
+    assert {"run", "test", "check", "install", "help"} <= make_targets()
     for target, folder in {"bench": "tests/benchmarks", "drill": "tests/drills"}.items():
         result = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
         assert (result.returncode == 0) == bool(list((ROOT / folder).glob("test_*.py"))), result.stderr
