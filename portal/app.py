@@ -24,6 +24,7 @@ import portal.search.models
 import portal.search.views
 import portal.service.findable
 import portal.service.views
+import portal.vocabulary.findable
 import portal.vocabulary.models
 import portal.vocabulary.views
 from portal import extensions, pages
@@ -73,6 +74,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     portal.search.views.init_app(app)
     for feature in (portal.knowledge, portal.service, portal.customers):
         sources.register(app, feature.findable.SOURCE)
+    for facet, labels in portal.vocabulary.findable.LABELS.items():
+        sources.register_labels(app, facet, labels)
     for feature in (
         portal.accounts,
         portal.vocabulary,

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +71,7 @@ class Rendered:
         """Return the sentence about what stood in the way, or None."""
         if self.problem is None:
             return None
-        return gettext("The text is shown as it was written: %(reason)s.", reason=str(REASONS[self.problem]))
+        return str(gettext("The text is shown as it was written: %(reason)s.", reason=str(REASONS[self.problem])))
 
 
 def render(texts: Mapping[str, str], *, headings: Mapping[str, str] | None = None) -> Rendered:
@@ -172,7 +172,7 @@ class _Pool:
 
     def _render(self, sources: Sequence[Source]) -> list[Rendered]:
         done: dict[int, Rendered] = {}
-        tried: set[int] = set()
+        deaths: Counter[int] = Counter()
         todo = deque(range(len(sources)))
         wanted = min(MOST_PROCESSES, max(1, len(sources) // CHUNK))
         while len(done) < len(sources):
@@ -184,7 +184,7 @@ class _Pool:
             for process in self._ready():
                 answers = process.read() if self._is_alive(process) else None
                 if answers is None:
-                    self._bury(process, sources, done, tried, todo)
+                    self._bury(process, sources, done, deaths, todo)
                     continue
                 for answer in answers:
                     number = process.waiting.popleft()
@@ -210,18 +210,18 @@ class _Pool:
         process: _Process,
         sources: Sequence[Source],
         done: dict[int, Rendered],
-        tried: set[int],
+        deaths: Counter[int],
         todo: deque[int],
     ) -> None:
         """Give up the item a dead renderer was at; the rest of its chunk goes back to the others."""
         self._processes.remove(process)
         code = process.end()
         at = process.waiting.popleft()
-        if code == -signal.SIGPROF or at in tried:
+        deaths[at] += 1
+        if code == -signal.SIGPROF or deaths[at] > MOST_PROCESSES:
             done[at] = escaped(sources[at], "too_slow" if code in (-signal.SIGPROF, -signal.SIGKILL) else "failed")
         else:
-            # It may have been dead before it was asked; whoever ends two renderers ends no third.
-            tried.add(at)
+            # It may have been dead before it was asked, and all others with it; then a new one will do.
             todo.appendleft(at)
         todo.extendleft(reversed(process.waiting))
 

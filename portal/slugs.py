@@ -1,4 +1,4 @@
-"""Slugs: the words of an address.  They keep the letters of every script and are never a number alone, which is an id."""
+"""Slugs: the words of an address.  They keep the letters of every script; a number alone is an id, never a slug."""
 
 import hashlib
 import re

@@ -1,7 +1,7 @@
 """Operations on articles, and the ways to read them.  Every save is a revision, an outbox row and an audit entry.
 
-An article's `version` counts its saves; a revision bears the number of the version it keeps, so whoever saves over a newer
-version can be shown both, and what both began from.
+An article's `version` counts its saves; a revision bears the number of the version it keeps, so whoever saves over a
+newer version can be shown both, and what both began from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
-from portal import access, audit, markup, outbox
+from portal import audit, markup, outbox
 from portal.access import Forbidden, Permission, Viewer
 from portal.accounts.models import User
 from portal.errors import Conflict, Invalid
 from portal.extensions import db, now
 from portal.knowledge import fields
 from portal.knowledge.batches import Outcome, import_batch
+from portal.knowledge.findable import readable, select_readable
 from portal.knowledge.models import (
     PARTS,
     STATES,
@@ -306,38 +307,19 @@ def add_views(counts: Mapping[int, int]) -> None:
 # Reading
 
 
-def condition(viewer: Viewer) -> ColumnElement[bool]:
-    """Return the rule of access for this viewer; the query must join `Category` by an outer join."""
-    return access.article_condition(
-        viewer,
-        state=Article.__table__.c.state,
-        audience=Article.__table__.c.audience,
-        category_audience=Category.__table__.c.effective_audience,
-        owner_id=Article.__table__.c.owner_id,
-        is_shared=Article.__table__.c.is_shared,
-    )
-
-
-def readable(viewer: Viewer) -> Select[tuple[Article]]:
-    """Return the query for all articles that this viewer may read."""
-    return select(Article).outerjoin(Category, Article.category_id == Category.id).where(condition(viewer))
-
-
-def readable_ids(viewer: Viewer) -> Select[tuple[int]]:
-    """Return the query for their ids."""
-    return select(Article.id).outerjoin(Category, Article.category_id == Category.id).where(condition(viewer))
-
-
 def get_readable(viewer: Viewer, key: str | int) -> Article | None:
     """Return the article of an id or a slug, present or former, if this viewer may read it."""
-    query = readable(viewer)
+    query = select_readable(viewer)
     if isinstance(key, int) or (key.isascii() and key.isdigit()):
         number = int(key) if len(str(key)) < 12 else 0
-        return db.session.scalar(query.where(Article.id == number)) if 0 < number < 2**31 else None
-    if "\0" in key:
+        query = query.where(Article.id == (number if number < 2**31 else 0))
+    elif "\0" in key:
         return None
-    former = select(ArticleSlug.article_id).where(ArticleSlug.slug == key)
-    return db.session.scalar(query.where(or_(Article.slug == key, Article.id.in_(former))))
+    else:
+        former = select(ArticleSlug.article_id).where(ArticleSlug.slug == key)
+        query = query.where(or_(Article.slug == key, Article.id.in_(former)))
+    found: Article | None = db.session.scalar(query)
+    return found
 
 
 def load_page(
@@ -352,7 +334,7 @@ def load_page(
 
     `order` is newest, popular or title.
     """
-    fitting = readable(viewer).where(Article.state.in_(states), *where)
+    fitting = select_readable(viewer).where(Article.state.in_(states), *where)
     total = db.session.scalar(select(func.count()).select_from(fitting.with_only_columns(Article.id).subquery())) or 0
     orders: dict[str, tuple[Any, ...]] = {
         "newest": (Article.updated_at.desc(), Article.id.desc()),
@@ -403,7 +385,7 @@ def load_translations(viewer: Viewer, article: Article) -> list[Article]:
     ids = [other.id for other in _partners(article)]
     if not ids:
         return []
-    return list(db.session.scalars(readable(viewer).where(Article.id.in_(ids)).order_by(Article.language)))
+    return list(db.session.scalars(select_readable(viewer).where(Article.id.in_(ids)).order_by(Article.language)))
 
 
 def find_revision(article: Article, number: int) -> Revision | None:
@@ -578,5 +560,5 @@ def _counted(viewer: Viewer, word: Any, through: Any = None) -> dict[int, int]:
     query = select(word, func.count()).select_from(Article).outerjoin(Category, Article.category_id == Category.id)
     if through is not None:
         query = query.join(through, through.c.article_id == Article.id)
-    query = query.where(condition(viewer), Article.state == "published", word.is_not(None)).group_by(word)
+    query = query.where(readable(viewer), Article.state == "published", word.is_not(None)).group_by(word)
     return {row[0]: row[1] for row in db.session.execute(query)}

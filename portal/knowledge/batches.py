@@ -10,12 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from flask_babel import gettext
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped
 
 from portal import audit, markup, outbox
 from portal.access import Audience, Permission, Viewer
@@ -42,6 +41,10 @@ _LONGEST_URL = 1000
 _CHUNK = 400
 _KNOWN = ("category", "product", "products", "tags")
 """The keys of `meta` that are used; all others are kept as they are."""
+
+
+_articles = cast("Table", Article.__table__)
+_revisions = cast("Table", Revision.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,9 @@ class _Mark:
     """Stands for an article in the outbox where no object was loaded."""
 
     indexed_kind: ClassVar[str] = "article"
-    id: Mapped[int]
 
     def __init__(self, article_id: int) -> None:
-        self.__dict__["id"] = article_id
+        self.id = article_id
 
 
 def import_batch(
@@ -183,7 +185,7 @@ def _write(new: list[_Line], changed: list[_Line], *, source: str, by: Viewer | 
             }
             for line, slug in zip(new, slugs, strict=True)
         ]
-        statement = insert(Article.__table__).returning(Article.id, sort_by_parameter_order=True)
+        statement = insert(_articles).returning(Article.id, sort_by_parameter_order=True)
         for line, slug, article_id in zip(new, slugs, db.session.scalars(statement, rows), strict=True):
             line.article_id = article_id
             line.values["slug"] = slug
@@ -196,7 +198,7 @@ def _write(new: list[_Line], changed: list[_Line], *, source: str, by: Viewer | 
     _replace(article_tag, "tag_id", tag_ids, old=[line.article_id for line in changed])
     note = gettext("Imported from %(source)s", source=source)
     db.session.execute(
-        insert(Revision.__table__),
+        insert(_revisions),
         [
             {
                 "article_id": line.article_id,
@@ -222,24 +224,21 @@ def _write(new: list[_Line], changed: list[_Line], *, source: str, by: Viewer | 
 
 def _update(changed: list[_Line]) -> None:
     """Overwrite articles, each only if it is still at the version that was seen."""
-    table = Article.__table__
-    present = dict(
-        db.session.execute(select(Article.id, Article.slug).where(Article.id.in_([x.article_id for x in changed])))
-        .tuples()
-        .all()
-    )
+    table = _articles
+    rows = db.session.execute(select(Article.id, Article.slug).where(Article.id.in_([x.article_id for x in changed])))
+    present = {row[0]: row[1] for row in rows}
     columns = [name for name in changed[0].values if name not in {"created_at", "slug"}]
     statement = (
-        update(table)  # type: ignore[arg-type]  # A mapped class's table is a Table.
+        update(table)
         .where(table.c.id == bindparam("b_id"), table.c.version == bindparam("b_version"))
         .values({name: bindparam(f"v_{name}", type_=table.c[name].type) for name in (*columns, "version")})
     )
-    rows = [
+    values = [
         {f"v_{name}": line.values.get(name) for name in columns}
         | {"v_version": line.version, "b_id": line.article_id, "b_version": line.version - 1}
         for line in changed
     ]
-    done = db.session.connection().execute(statement, rows)
+    done = db.session.connection().execute(statement, values)
     if done.rowcount not in (-1, len(changed)):
         raise IntegrityError("articles were saved in between", None, Exception("version"))
     for line in changed:
@@ -295,7 +294,7 @@ def _known_articles(source: str, lines: Sequence[_Line]) -> dict[str, tuple[int,
                 Article.source == source, Article.external_id.in_(wanted[start : start + _CHUNK])
             )
         )
-        known.update({row[0]: (row[1], row[2], row[3]) for row in rows})
+        known.update({str(row[0]): (row[1], row[2], row[3]) for row in rows})
     return known
 
 
@@ -339,7 +338,10 @@ def _checked(at: int, item: Mapping[str, Any], defaults: Mapping[str, str]) -> _
         _check_choices(chosen)
         values = fields.checked(changes, kind=chosen["kind"], is_new=True)
     except Invalid as invalid:
-        raise ValueError(" ".join(f"{name}: {sentence}" for name, sentence in invalid.fields.items())) from None
+        named = {
+            ("text" if name in {"body", "issue"} and "text" in item else name): s for name, s in invalid.fields.items()
+        }
+        raise ValueError(" ".join(f"{name}: {sentence}" for name, sentence in named.items())) from None
     values |= chosen
     for part in fields.TEXTS:
         values.setdefault(part, "")
@@ -390,7 +392,7 @@ def _parts(item: Mapping[str, Any], kind: str) -> dict[str, Any]:
     text = item.get("text")
     if text is not None and not named:
         named["body" if kind == "faq" else "issue"] = text
-    if not any(isinstance(value, str) and value.strip() for value in named.values()):
+    if not any(value.strip() if isinstance(value, str) else value for value in named.values()):
         raise ValueError(gettext("text: the line has none."))
     return named
 
@@ -427,7 +429,10 @@ def _path(value: Any) -> list[str]:
 
 
 def _names(field: str, given: Iterable[Any], most: int, longest: int = words.LONGEST_NAME) -> list[str]:
-    """Return names from texts and lists of texts, each once."""
+    """Return names from texts and lists of texts, each once; long names, and long lists of them, are cut.
+
+    How others classified a text is no reason to refuse it.
+    """
     names: dict[str, str] = {}
     for value in given:
         for name in [value] if isinstance(value, str) else (value or []):
@@ -440,6 +445,4 @@ def _names(field: str, given: Iterable[Any], most: int, longest: int = words.LON
                 raise ValueError(f"{field}: {error}") from None
             if line:
                 names.setdefault(line.lower(), line)
-    if len(names) > most:
-        raise ValueError(gettext("%(field)s: more than %(most)s.", field=field, most=most))
-    return list(names.values())
+    return list(names.values())[:most]

@@ -120,7 +120,7 @@ def snapshot(article: Article) -> dict[str, Any]:
 
 
 def _choose(choices: tuple[str, ...]) -> str:
-    return gettext("Choose one of: %(choices)s.", choices=", ".join(choices))
+    return str(gettext("Choose one of: %(choices)s.", choices=", ".join(choices)))
 
 
 def _text(most: int, *, is_line: bool = False) -> Callable[[Any], str]:
@@ -129,19 +129,19 @@ def _text(most: int, *, is_line: bool = False) -> Callable[[Any], str]:
             return ""
         if not isinstance(value, str):
             raise ValueError(gettext("This must be text."))
-        value = value.replace("\r\n", "\n").replace("\r", "\n")
-        if UNSTORABLE.search(value):
+        text: str = value.replace("\r\n", "\n").replace("\r", "\n")
+        if UNSTORABLE.search(text):
             raise ValueError(gettext("This holds characters that cannot be stored. Type it anew."))
-        value = " ".join(value.split()) if is_line else value.strip("\n")
-        if len(value) > most:
+        text = " ".join(text.split()) if is_line else text.strip("\n")
+        if len(text) > most:
             raise ValueError(gettext("This is longer than %(most)s characters. Shorten it.", most=f"{most:,}"))
-        return value
+        return text
 
     return check
 
 
 def _title(value: Any) -> str:
-    title = _text(LONGEST_TITLE, is_line=True)(value)
+    title: str = _text(LONGEST_TITLE, is_line=True)(value)
     if not title:
         raise ValueError(gettext("Give it a title."))
     return title

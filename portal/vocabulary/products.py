@@ -141,18 +141,24 @@ def _checked(changes: Mapping[str, Any], *, is_new: bool, product: Product | Non
         else:
             errors["is_discontinued"] = gettext("Say yes or no.")
     if "family_id" in changes:
-        family_id = changes["family_id"]
-        if family_id is not None and (
-            not isinstance(family_id, int) or db.session.get(ProductFamily, family_id) is None
-        ):
+        values["family_id"] = changes["family_id"]
+        if not _is_family(changes["family_id"]):
             errors["family_id"] = gettext("There is no such family. Choose another.")
-        values["family_id"] = family_id
-    if "name" in values:
-        same = select(Product.id).where(func.lower(Product.name) == values["name"].lower())
-        if product is not None:
-            same = same.where(Product.id != product.id)
-        if db.session.scalar(same.limit(1)) is not None:
-            errors["name"] = gettext("There is a product of this name already. Choose another name.")
+    if "name" in values and _is_taken(values["name"], product):
+        errors["name"] = gettext("There is a product of this name already. Choose another name.")
     if errors:
         raise Invalid(errors)
     return values
+
+
+def _is_family(family_id: object) -> bool:
+    if family_id is None:
+        return True
+    return isinstance(family_id, int) and db.session.get(ProductFamily, family_id) is not None
+
+
+def _is_taken(name: str, product: Product | None) -> bool:
+    same = select(Product.id).where(func.lower(Product.name) == name.lower())
+    if product is not None:
+        same = same.where(Product.id != product.id)
+    return db.session.scalar(same.limit(1)) is not None

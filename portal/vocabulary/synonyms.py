@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from flask_babel import gettext
 from sqlalchemy import func, or_, select
@@ -106,39 +106,33 @@ def _checked(changes: Mapping[str, Any], synonym: Synonym | None) -> dict[str, A
     _read_line(changes, "words", LONGEST_WORDS, values, errors)
     _read_line(changes, "reason", 500, values, errors)
     if "others" in changes:
-        others = changes["others"]
-        listed = split(others) if isinstance(others, str) else list(others or [])
-        try:
-            listed = [words.checked_line(word, most=LONGEST_WORDS) for word in listed]
-        except ValueError as error:
-            errors["others"] = str(error)
-        if len(listed) > MOST_OTHERS:
-            errors["others"] = gettext("At most %(most)s words are possible.", most=MOST_OTHERS)
-        values["others"] = ", ".join(dict.fromkeys(word for word in listed if word))
+        _read_others(changes["others"], values, errors)
     for field in ("is_two_way", "is_active"):
         if field in changes:
-            if isinstance(changes[field], bool):
-                values[field] = changes[field]
-            else:
+            values[field] = changes[field]
+            if not isinstance(changes[field], bool):
                 errors[field] = gettext("Say yes or no.")
     if "expires_at" in changes:
-        expires_at = changes["expires_at"]
+        values["expires_at"] = expires_at = changes["expires_at"]
         if expires_at is not None and (not isinstance(expires_at, datetime) or expires_at.tzinfo is None):
             errors["expires_at"] = gettext("This is not a date.")
-        values["expires_at"] = expires_at
-    asked = values.get("words", synonym.words if synonym else "")
-    found = split(values.get("others", synonym.others if synonym else ""))
-    if not folded(asked):
-        errors.setdefault("words", gettext("Write the words that people type."))
-    if not any(folded(word) for word in found):
-        errors.setdefault("others", gettext("Write at least one word that is to be found, too."))
     if not errors:
-        _check_against_others(
-            asked, found, values.get("is_two_way", synonym.is_two_way if synonym else True), synonym, errors
-        )
+        _check_rule(values, synonym, errors)
     if errors:
         raise Invalid(errors)
     return values
+
+
+def _read_others(others: object, values: dict[str, Any], errors: dict[str, str]) -> None:
+    try:
+        listed = split(others) if isinstance(others, str) else list(cast("Iterable[str]", others or []))
+        listed = [words.checked_line(word, most=LONGEST_WORDS) for word in listed]
+    except (TypeError, ValueError) as error:
+        errors["others"] = str(error)
+        return
+    if len(listed) > MOST_OTHERS:
+        errors["others"] = gettext("At most %(most)s words are possible.", most=MOST_OTHERS)
+    values["others"] = ", ".join(dict.fromkeys(word for word in listed if word))
 
 
 def _read_line(
@@ -152,25 +146,27 @@ def _read_line(
         errors[field] = str(error)
 
 
-def _check_against_others(
-    asked: str,
-    found: Iterable[str],
-    is_two_way: bool,
-    synonym: Synonym | None,
-    errors: dict[str, str],  # noqa: FBT001
-) -> None:
+def _check_rule(values: Mapping[str, Any], synonym: Synonym | None, errors: dict[str, str]) -> None:
+    """Check what the rule would be as a whole, and against the others."""
+    whole = {field: values.get(field, getattr(synonym, field, None)) for field in ("words", "others", "is_two_way")}
+    asked = whole["words"] or ""
     mine = folded(asked)
-    targets = {folded(word) for word in found}
+    targets = {folded(word) for word in split(whole["others"] or "")} - {""}
+    if not mine:
+        errors["words"] = gettext("Write the words that people type.")
+    if not targets:
+        errors["others"] = gettext("Write at least one word that is to be found, too.")
     if mine in targets:
         errors["others"] = gettext("A word cannot be its own synonym. Take %(word)s out of the list.", word=asked)
+    if errors:
         return
     for other in load_all():
         if synonym is not None and other.id == synonym.id:
             continue
-        theirs, theirs_found = folded(other.words), {folded(word) for word in split(other.others)}
-        if theirs == mine and theirs_found == targets:
+        theirs, their_targets = folded(other.words), {folded(word) for word in split(other.others)}
+        if theirs == mine and their_targets == targets:
             errors["words"] = gettext("There is such a rule already. Change that one instead.")
-        elif not is_two_way and not other.is_two_way and theirs in targets and mine in theirs_found:
+        elif whole["is_two_way"] is False and not other.is_two_way and theirs in targets and mine in their_targets:
             errors["others"] = gettext(
                 "Another rule leads from %(word)s back to these words. Make that rule two-way instead.",
                 word=other.words,

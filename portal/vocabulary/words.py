@@ -39,7 +39,7 @@ def table(name: str) -> Table:
     return Base.metadata.tables[name]
 
 
-def record_uses(word: str, ids: Iterable[int] | Select[tuple[int]]) -> None:
+def record_uses(word: str, ids: Iterable[int] | Select[int]) -> None:
     """Note that every object carrying one of these words must be indexed again: one statement a kind."""
     wanted: Any = ids if isinstance(ids, Select) else list(ids)
     for kind, name, id_column, column in USES[word]:
