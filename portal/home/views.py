@@ -21,6 +21,7 @@ from portal.vocabulary.models import Category
 blueprint = Blueprint("home", __name__)
 log = structlog.get_logger(__name__)
 LISTED = 6
+MOST_PLACES = 12
 ARTICLES = {"kind": ("faq", "case_study"), "status": ("published",)}
 
 
@@ -38,6 +39,7 @@ class HomePage:
     """Everything the first page shows."""
 
     places: list[Place]
+    has_more_places: bool
     popular: tuple[Hit, ...]
     newest: tuple[Hit, ...]
     degraded: bool
@@ -57,11 +59,19 @@ def build_page(viewer: Viewer, locale: str) -> HomePage:
     except EngineError as error:
         log.warning("the first page is degraded", reason=str(error))
         _, hits = findable.find_titles(viewer, (), ARTICLES["kind"], LISTED, 0)
-        places = [Place(category=top, label=top.label(locale), count=None) for top in tops]
-        return HomePage(places=places, popular=(), newest=tuple(hits), degraded=True)
+        places = [Place(category=top, label=top.label(locale), count=None) for top in tops[:MOST_PLACES]]
+        more = len(tops) > MOST_PLACES
+        return HomePage(places=places, has_more_places=more, popular=(), newest=tuple(hits), degraded=True)
     counts = {value.value: value.count for value in popular.facets.get("category", ())}
+    # Where there are many topics, the fullest ones stand here, still in the editors' order.
+    fullest = {top.id for top in sorted(tops, key=lambda top: -counts.get(top.slug, 0))[:MOST_PLACES]}
     return HomePage(
-        places=[Place(category=top, label=top.label(locale), count=counts.get(top.slug, 0)) for top in tops],
+        places=[
+            Place(category=top, label=top.label(locale), count=counts.get(top.slug, 0))
+            for top in tops
+            if top.id in fullest
+        ],
+        has_more_places=len(tops) > MOST_PLACES,
         popular=still_readable(viewer, popular.hits, registry()),
         newest=still_readable(viewer, newest.hits, registry()),
         degraded=False,

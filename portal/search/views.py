@@ -1,5 +1,6 @@
 """The search page: words, facets, hits; the whole state is in its address."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flask import Blueprint, Flask, Response, render_template, request
@@ -13,7 +14,7 @@ from portal.search.answer import answer
 from portal.search.current import engine
 from portal.search.facets import FACETS
 from portal.search.request import SORTS, RequestError, SearchRequest
-from portal.search.results import FacetValue, SearchResult
+from portal.search.results import FacetValue, Hit, SearchResult
 
 blueprint = Blueprint("search", __name__)
 MOST_SHOWN = 30
@@ -37,6 +38,7 @@ class ResultsPage:
     result: SearchResult
     search_id: int | None
     recent: list[str]
+    category_names: Mapping[str, str]
 
     @property
     def chips(self) -> list[Chip]:
@@ -65,6 +67,10 @@ class ResultsPage:
         values = self.result.facets[facet]
         return [value for place, value in enumerate(values) if place < MOST_SHOWN or value.selected]
 
+    def trail(self, hit: Hit) -> list[str]:
+        """Return the names of the categories that a hit lies in, from the root down."""
+        return [self.category_names[slug] for slug in hit.categories if slug in self.category_names]
+
     def toggled(self, facet: str, value: str) -> list[str]:
         """Return the facet's values after choosing, or taking back, one."""
         chosen = self.asked.filters.get(facet, ())
@@ -91,6 +97,9 @@ def results() -> str | tuple[str, int]:
         result=result,
         search_id=search_log.write(asked, result, locale=locale),
         recent=search_log.recent(viewer.user_id) if viewer.user_id is not None and not asked.text else [],
+        category_names=sources.registry().labels["category"](
+            {slug for hit in result.hits for slug in hit.categories}, locale
+        ),
     )
     return render_template("search/results.html", page=page, sorts=SORTS, degraded=result.degraded)
 
