@@ -73,18 +73,24 @@ class Room:
     path: str
     label: LazyString
     needs: Permission
-    staff_label: LazyString | None = None
+    also: tuple[str, ...] = ()
+    """Other paths whose pages belong to this room."""
 
 
-ROOMS = (
-    Room(path="/knowledge", label=lazy_gettext("Knowledge"), needs=Permission.READ),
-    Room(
-        path="/records", label=lazy_gettext("My requests"), staff_label=lazy_gettext("Requests"), needs=Permission.ASK
-    ),
-    Room(path="/customers", label=lazy_gettext("Customers"), needs=Permission.READ_CUSTOMERS),
-    Room(path="/reports", label=lazy_gettext("Reports"), needs=Permission.READ_REPORTS),
-    Room(path="/admin", label=lazy_gettext("Admin"), needs=Permission.READ_AUDIT),
+KNOWLEDGE = Room(
+    path="/articles",
+    label=lazy_gettext("Knowledge"),
+    needs=Permission.READ,
+    also=("/categories", "/products", "/tags"),
 )
+OWN_REQUESTS = Room(
+    path="/requests", label=lazy_gettext("My requests"), needs=Permission.ASK, also=("/records", "/ask")
+)
+DESK = Room(path="/desk", label=lazy_gettext("Requests"), needs=Permission.WORK_RECORDS, also=("/records",))
+CUSTOMERS = Room(path="/customers", label=lazy_gettext("Customers"), needs=Permission.READ_CUSTOMERS)
+REPORTS = Room(path="/reports", label=lazy_gettext("Reports"), needs=Permission.READ_REPORTS)
+ADMIN = Room(path="/admin", label=lazy_gettext("Admin"), needs=Permission.READ_AUDIT)
+ROOMS = (KNOWLEDGE, OWN_REQUESTS, DESK, CUSTOMERS, REPORTS, ADMIN)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -265,11 +271,15 @@ def _context() -> dict[str, Any]:
         "locale": _locale(),
         "theme": choose_theme(),
         "rooms": [
-            (room.path, room.staff_label if someone.is_staff and room.staff_label else room.label)
+            (room.path, room.label, any(_is_within(place) for place in (room.path, *room.also)))
             for room in ROOMS
-            if someone.can(room.needs) and opens(room.path)
+            if someone.can(room.needs) and opens(room.path) and (room is not OWN_REQUESTS or not someone.is_staff)
         ],
     }
+
+
+def _is_within(place: str) -> bool:
+    return request.path == place or request.path.startswith(place + "/")
 
 
 def _keep_choice() -> ResponseReturnValue | None:
