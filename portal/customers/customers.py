@@ -23,7 +23,7 @@ from portal.encryption import blind_index
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.vocabulary.models import Product, Tag
-from portal.vocabulary.naming import load_or_add
+from portal.vocabulary.words import find_or_create
 
 KINDS = ("company", "person")
 MOST_CONTACTS = 50
@@ -468,8 +468,10 @@ class _Words:
 
 def _load_words(*cleans: Mapping[str, Any]) -> _Words:
     return _Words(
-        tags=load_or_add(Tag, dict.fromkeys(name for clean in cleans for name in clean.get("tags") or ())),
-        products=load_or_add(Product, dict.fromkeys(name for clean in cleans for name in clean.get("products") or ())),
+        tags=find_or_create(Tag, dict.fromkeys(name for clean in cleans for name in clean.get("tags") or ())),
+        products=find_or_create(
+            Product, dict.fromkeys(name for clean in cleans for name in clean.get("products") or ())
+        ),
     )
 
 

@@ -42,7 +42,7 @@ from portal.service.models import (
     RecordLink,
 )
 from portal.vocabulary.models import Category, Product, Tag
-from portal.vocabulary.naming import load_or_add
+from portal.vocabulary.words import find_or_create
 
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "new": ("open", "waiting", "resolved", "closed"),
@@ -654,7 +654,7 @@ def _apply(record: Record, clean: Mapping[str, Any]) -> set[str]:
         # A contact belongs to the customer that the record has just left.
         record.contact_id = None
     if "tags" in clean:
-        tags = list(dict.fromkeys(load_or_add(Tag, clean["tags"]).values()))
+        tags = list(dict.fromkeys(find_or_create(Tag, clean["tags"]).values()))
         if set(record.tags) != set(tags):
             record.tags = tags
             changed.add("tags")
@@ -812,9 +812,9 @@ def _load_known(lines: Sequence[_Line], source: str) -> _Known:
     return _Known(
         customers=customers,
         users={user.email: user for user in users},
-        products=load_or_add(Product, named("product")),
-        categories=load_or_add(Category, named("category")),
-        tags=load_or_add(Tag, {tag for line in lines for tag in line.clean.get("tags") or ()}),
+        products=find_or_create(Product, named("product")),
+        categories=find_or_create(Category, named("category")),
+        tags=find_or_create(Tag, {tag for line in lines for tag in line.clean.get("tags") or ()}),
     )
 
 

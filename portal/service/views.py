@@ -24,6 +24,7 @@ from portal.service.forms import (
     DetailsForm,
     EntryForm,
     ResolutionForm,
+    as_choices,
     details_of,
     show_errors,
     staff_choices,
@@ -246,7 +247,7 @@ def _record_page(
     following = [(state, STATE_NAMES[state]) for state in records.next_states(record)]
     stay = [("", gettext("Leave it %(state)s", state=str(STATE_NAMES[record.state]).lower()))]
     entry_form = entry_form or EntryForm(formdata=None)
-    entry_form.state.choices = [*stay, *following]
+    entry_form.state.choices = as_choices([*stay, *following])
     common: dict[str, Any] = {
         "record": record,
         "entries": records.load_timeline(viewer, record),
@@ -427,7 +428,7 @@ def _details_conflict(number: str, form: DetailsForm, conflict: Conflict) -> Res
 
 def _named(form: DetailsForm, name: str, value: object) -> str:
     """Return what a select shows for a value, or the value itself."""
-    choices = dict(getattr(form[name], "choices", None) or [])
+    choices = {choice.value: choice.label for choice in getattr(form[name], "choices", None) or ()}
     return str(choices.get(str(value or ""), value or ""))
 
 
