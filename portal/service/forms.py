@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from flask_babel import get_locale, gettext
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
 from sqlalchemy import select
+from werkzeug.datastructures import FileStorage
 from wtforms import HiddenField, MultipleFileField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
@@ -15,7 +16,7 @@ from portal.access import Viewer
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.service.models import Record
-from portal.service.records import load_staff, may_choose, shape
+from portal.service.records import Upload, load_staff, may_choose, shape
 from portal.vocabulary.models import Category, Product
 
 KIND_NAMES = {
@@ -56,7 +57,18 @@ class SubmittedOnce(FlaskForm):
     submission = HiddenField(default=lambda: str(uuid.uuid4()))
 
 
-class AskForm(SubmittedOnce):
+class FileForm(SubmittedOnce):
+    """A form that takes files along."""
+
+    files = MultipleFileField(_("Files"), description=_("Photos, documents or logs, at most 25 MB each."))
+
+    def uploads(self) -> list[Upload]:
+        """Return the chosen files."""
+        chosen = [file for file in self.files.data or () if isinstance(file, FileStorage) and file.filename]
+        return [Upload(file.filename or "", cast("BinaryIO", file.stream)) for file in chosen]
+
+
+class AskForm(FileForm):
     """A customer's request."""
 
     subject = StringField(_("What is it about?"), [InputRequired()])
@@ -68,7 +80,6 @@ class AskForm(SubmittedOnce):
     product_id = SelectField(_("Product"), validate_choice=False)
     serial_number = StringField(_("Serial number"), description=_("It stands on the type plate."))
     category_id = SelectField(_("Topic"), validate_choice=False)
-    files = MultipleFileField(_("Files"), description=_("Photos, documents or logs."))
 
     @classmethod
     def build(cls, viewer: Viewer, **values: Any) -> "AskForm":
@@ -144,12 +155,11 @@ def details_of(record: Record) -> dict[str, Any]:
     }
 
 
-class EntryForm(SubmittedOnce):
+class EntryForm(FileForm):
     """A reply or an internal note."""
 
     body = TextAreaField(_("Your reply"), [InputRequired()])
     state = SelectField(_("Then"), validate_choice=False)
-    files = MultipleFileField(_("Files"))
 
 
 class ResolutionForm(FlaskForm):

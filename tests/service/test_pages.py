@@ -1,6 +1,7 @@
 """The pages of service, through the front door: everybody, right and wrong."""
 
 import re
+from io import BytesIO
 
 import pytest
 from sqlalchemy import select
@@ -15,6 +16,7 @@ from portal.search.engine import EngineDown
 from portal.search.results import SearchResult
 from portal.service import records
 from portal.service.models import Entry, Record
+from tests.attachments.samples import PNG
 
 
 class QuietEngine:
@@ -398,6 +400,55 @@ def test_a_dead_engine_is_told_and_stops_nothing(app, people, client_for, asked,
     assert carol.get(at).status_code == 200
     assert "does not answer" in carol.get(f"{at}/similar").text
     assert carol.post(f"{at}/entries", data={"body": "works", "kind": "reply"}).status_code == 303
+
+
+# Files
+
+
+def test_files_come_with_a_request_and_replies(people, client_for):
+    alice, carol = client_for(people.alice), client_for(people.carol)
+    sent = alice.post(
+        "/ask", data={"subject": "x", "files": [(BytesIO(PNG), "photo.png"), (BytesIO(b"a log"), "a.txt")]}
+    )
+    page = alice.get(sent.location)
+    places = re.findall(r'href="(/records/R-000001/attachments/\d+)"', page.text)
+    assert len(places) == 2
+    photo = alice.get(places[0])
+    assert (photo.data, photo.headers["Content-Disposition"]) == (PNG, "attachment; filename=photo.png")
+    assert "inline" in alice.get(places[0] + "?show=1").headers["Content-Disposition"]
+    assert alice.get(places[1] + "?show=1").headers["Content-Disposition"].startswith("attachment")
+    alone = carol.post(f"{sent.location}/entries", data={"kind": "reply", "files": (BytesIO(b"try"), "try.txt")})
+    assert alone.status_code == 303
+    assert "try.txt" in alice.get(sent.location).text
+
+
+def test_files_of_notes_and_of_others_are_like_missing_ones(people, client_for, asked, at):
+    carol, alice = client_for(people.carol), client_for(people.alice)
+    carol.post(f"{at}/entries", data={"body": "see", "kind": "note", "files": (BytesIO(b"CANARY"), "inner.txt")})
+    place = re.search(rf'href="({at}/attachments/\d+)"', carol.get(at).text)[1]
+    assert carol.get(place).data == b"CANARY"
+    assert "inner.txt" not in alice.get(at).text
+    missing = alice.get(f"{at}/attachments/4711")
+    hidden = alice.get(place)
+    assert hidden.status_code == missing.status_code == 404
+    assert client_for(people.bob).get(place).status_code == 404
+    assert "/sign-in" in client_for(people.ann).get(place).location
+    # Nested under another record the same file does not exist.
+    other = records.create(by=people.alice.viewer, subject="other")
+    assert carol.get(place.replace(asked.number, other.number)).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["page.html", "picture.svg", "run.exe", "fake.png", "empty.txt"])
+def test_files_that_are_not_taken_are_named_and_nothing_is_lost(people, client_for, asked, at, name):
+    content = b"" if name == "empty.txt" else b"<script>alert(1)</script>"
+    answer = client_for(people.alice).post(f"{at}/entries", data={"body": "typed", "files": (BytesIO(content), name)})
+    assert answer.status_code == 422
+    assert "typed</textarea>" in answer.text
+    assert name in answer.text
+    assert db.session.query(Entry).count() == 0
+    refused = client_for(people.alice).post("/ask", data={"subject": "new", "files": (BytesIO(content), name)})
+    assert refused.status_code == 422
+    assert db.session.query(Record).count() == 1
 
 
 # Details
