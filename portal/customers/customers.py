@@ -284,8 +284,8 @@ class Page:
     record_counts: Mapping[int, int] = field(default_factory=dict)
 
     @property
-    def last(self) -> int:
-        """Return the number of the last page."""
+    def pages(self) -> int:
+        """Return how many pages there are."""
         return max(1, -(-self.total // self.size))
 
 

@@ -86,6 +86,13 @@ def home() -> str:
     return render_template("home/home.html", page=page, degraded=page.degraded)
 
 
+@blueprint.get("/help")
+@needs(Permission.READ)
+def help_() -> str:
+    """Say how to search, and how to reach a person."""
+    return render_template("home/help.html")
+
+
 def init_app(app: Flask) -> None:
     """Register the page."""
     app.register_blueprint(blueprint)

@@ -21,6 +21,7 @@ from sqlalchemy.orm import joinedload, selectinload
 from portal import audit, outbox
 from portal.access import Audience, Permission, Role, Viewer, narrowest
 from portal.accounts.models import User
+from portal.customers import points
 from portal.customers.customers import Outcome, Status
 from portal.customers.models import Contact, Customer
 from portal.declared import Check, choice, extra, language, moment, text, whole, words
@@ -28,6 +29,7 @@ from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.knowledge.findable import select_readable as select_readable_articles
 from portal.knowledge.models import Article
+from portal.mail import messages
 from portal.service.findable import select_readable
 from portal.service.models import (
     KINDS,
@@ -224,6 +226,7 @@ def _answer(record: Record, *, by: Viewer, kind: str, body: str, state: str | No
             entry = _enter(record, by, kind, body=body, is_internal=kind == "note", submission=key)
             if kind == "reply":
                 _move_after_reply(record, by, state)
+                _mail(record, by, "record_reply", body)
             record.updated_at = now()
             db.session.flush()
             audit.append(f"record.{kind}", by=by, kind="record", object_id=record.id, details={"entry_id": entry.id})
@@ -275,6 +278,7 @@ def resolve(record: Record, *, by: Viewer, resolution: str, article_id: int | No
             _move(record, by, "resolved", body=record.resolution)
         if article is not None:
             _link(record, by, article)
+        _mail(record, by, "record_resolved", record.resolution)
         record.updated_at = now()
         audit.append("record.resolved", by=by, kind="record", object_id=record.id)
         db.session.commit()
@@ -566,6 +570,21 @@ def _move_after_reply(record: Record, by: Viewer, state: str | None) -> None:
         wanted = "open" if record.state in ("waiting", *DONE) else record.state
     if wanted != record.state:
         _move(record, by, wanted)
+
+
+def _mail(record: Record, by: Viewer, template: str, body: str) -> None:
+    """Queue a mail to whoever asked: their account's address, or the contact's who has no account."""
+    if not by.is_staff:
+        return
+    requester = record.requester
+    if requester is not None:
+        if requester.id != by.user_id and requester.is_active:
+            language_of = requester.locale or record.language
+            messages.queue(requester.email, template, language=language_of, record=record, body=body)
+        return
+    addresses = [point for point in record.contact.points if point.kind == "email"] if record.contact else []
+    if addresses:
+        messages.queue(points.opened(addresses[0]), template, language=record.language, record=record, body=body)
 
 
 def _link(record: Record, by: Viewer, article: Article) -> None:

@@ -173,7 +173,7 @@ def test_theme_and_language_work_with_and_without_scripts(open_page: Open, guide
     page.get_by_role("link", name="中文").click()
     page.wait_for_url("**/search?q=pot&tag=a")
     assert page.locator("html").get_attribute("lang") == "zh-Hans"
-    page.get_by_title("主题").click()
+    page.get_by_title("外观").click()
     page.get_by_role("link", name="深色").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.url.endswith("/search?q=pot&tag=a")
