@@ -1,6 +1,11 @@
 """What the worker does beside the index, again and again.  A feature adds its row; `run` commits what it does."""
 
 from indexer.worker import Duty
+from portal.attachments import attachments, extraction
 from portal.mail import messages
 
-DUTIES: tuple[Duty, ...] = (Duty("mail", 2.0, messages.deliver_due),)
+DUTIES: tuple[Duty, ...] = (
+    Duty("mail", 2.0, messages.deliver_due),
+    Duty("texts of files", 2.0, extraction.extract_pending),
+    Duty("left-over files", 3600.0, attachments.sweep),
+)

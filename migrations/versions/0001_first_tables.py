@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("parent_id", sa.Integer(), nullable=True),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("description_zh", sa.Text(), nullable=False),
         sa.Column("audience", sa.String(length=20), nullable=False),
         sa.Column("effective_audience", sa.String(length=20), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),

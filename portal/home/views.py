@@ -31,6 +31,7 @@ class Place:
 
     category: Category
     label: str
+    about: str
     count: int | None
 
 
@@ -59,7 +60,10 @@ def build_page(viewer: Viewer, locale: str) -> HomePage:
     except EngineError as error:
         log.warning("the first page is degraded", reason=str(error))
         _, hits = findable.find_titles(viewer, (), ARTICLES["kind"], LISTED, 0)
-        places = [Place(category=top, label=top.label(locale), count=None) for top in tops[:MOST_PLACES]]
+        places = [
+            Place(category=top, label=top.label(locale), about=top.about(locale), count=None)
+            for top in tops[:MOST_PLACES]
+        ]
         more = len(tops) > MOST_PLACES
         return HomePage(places=places, has_more_places=more, popular=(), newest=tuple(hits), degraded=True)
     counts = {value.value: value.count for value in popular.facets.get("category", ())}
@@ -67,7 +71,7 @@ def build_page(viewer: Viewer, locale: str) -> HomePage:
     fullest = {top.id for top in sorted(tops, key=lambda top: -counts.get(top.slug, 0))[:MOST_PLACES]}
     return HomePage(
         places=[
-            Place(category=top, label=top.label(locale), count=counts.get(top.slug, 0))
+            Place(category=top, label=top.label(locale), about=top.about(locale), count=counts.get(top.slug, 0))
             for top in tops
             if top.id in fullest
         ],
@@ -84,6 +88,13 @@ def home() -> str:
     """Show the first page."""
     page = build_page(current_viewer(), str(get_locale()))
     return render_template("home/home.html", page=page, degraded=page.degraded)
+
+
+@blueprint.get("/help")
+@needs(Permission.READ)
+def help_() -> str:
+    """Say how to search, and how to reach a person."""
+    return render_template("home/help.html")
 
 
 def init_app(app: Flask) -> None:

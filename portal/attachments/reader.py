@@ -1,0 +1,130 @@
+"""What runs in a process of its own for each file: reads the text out of it and prints it as JSON.
+
+The file is anybody's.  The process has little memory and time, no network, and may write nothing; the parent
+(`portal.attachments.extraction`) takes whatever becomes of it as the outcome for that one file.
+"""
+
+import ctypes
+import json
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+CPU_LIMIT_S = 20
+MEMORY_LIMIT_BYTES = 1024 * 1024 * 1024
+LONGEST_TEXT = 500_000
+MOST_PAGES = 2_000
+CLONE_NEWUSER_AND_NET = 0x10000000 | 0x40000000
+
+
+def read_pdf(path: Path) -> Iterator[str]:
+    """Yield the text of each page."""
+    import pypdfium2
+
+    with pypdfium2.PdfDocument(path) as document:
+        for number in range(min(len(document), MOST_PAGES)):
+            page = document[number]
+            text = page.get_textpage()
+            yield text.get_text_bounded()
+            text.close()
+            page.close()
+
+
+def read_docx(path: Path) -> Iterator[str]:
+    """Yield the plain text of a Word document."""
+    import mammoth
+
+    with path.open("rb") as file:
+        yield mammoth.extract_raw_text(file).value
+
+
+def read_sheets(path: Path) -> Iterator[str]:
+    """Yield the rows of all sheets, cells divided by tabs."""
+    from python_calamine import CalamineWorkbook
+
+    workbook = CalamineWorkbook.from_path(path)
+    for name in workbook.sheet_names:
+        yield name
+        for row in workbook.get_sheet_by_name(name).iter_rows():
+            line = "\t".join(str(cell) for cell in row if cell not in ("", None))
+            if line:
+                yield line
+
+
+def read_plain(path: Path) -> Iterator[str]:
+    """Yield a text file in the encoding it most likely has."""
+    with path.open("rb") as file:
+        data = file.read(4 * LONGEST_TEXT)
+    for encoding in ("utf-16",) if data.startswith((b"\xff\xfe", b"\xfe\xff")) else ("utf-8-sig",):
+        try:
+            yield data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        else:
+            return
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(data[:100_000], cp_isolation=["gb18030", "big5", "cp1252", "utf_8", "utf_16"]).best()
+    yield data.decode(best.encoding if best else "utf-8", "replace")
+
+
+READERS: dict[str, Callable[[Path], Iterator[str]]] = {
+    ".pdf": read_pdf,
+    ".docx": read_docx,
+    ".xlsx": read_sheets,
+    ".ods": read_sheets,
+    ".txt": read_plain,
+    ".log": read_plain,
+    ".csv": read_plain,
+    ".md": read_plain,
+    ".json": read_plain,
+}
+
+
+def read(path: Path, extension: str) -> str:
+    """Return a file's text, cut where it becomes too long."""
+    pieces: list[str] = []
+    length = 0
+    for piece in READERS[extension](path):
+        pieces.append(piece)
+        length += len(piece) + 1
+        if length > LONGEST_TEXT:
+            break
+    # What no database or JSON can hold is of no use to a search.
+    text = "\n".join(pieces)[:LONGEST_TEXT].encode("utf-8", "ignore").decode().replace("\0", " ")
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+
+def confine() -> None:
+    """Take away memory, time, the network and the right to write or start anything."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Where the kernel allows it, the process moves into a network of its own without any interface.
+    ctypes.CDLL(None).unshare(CLONE_NEWUSER_AND_NET)
+    sys.addaudithook(_refuse)
+
+
+def _refuse(event: str, _arguments: tuple[object, ...]) -> None:
+    if event.startswith(("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork")):
+        raise PermissionError(event)
+
+
+def main() -> None:
+    """Print `{"text"}` or `{"error"}` for the file and the extension given as arguments."""
+    path, extension = Path(sys.argv[1]), sys.argv[2]
+    confine()
+    try:
+        answer = {"text": read(path, extension)}
+    except MemoryError:
+        answer = {"error": "MemoryError"}
+    except Exception as error:  # noqa: BLE001  Whatever a file provokes is this file's outcome.
+        answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+    sys.stdout.write(json.dumps(answer))
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Storing files, and reading the text out of them."""
+
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from portal import outbox
+from portal.attachments import attachments, extraction
+from portal.attachments.models import Attachment
+from portal.attachments.types import clean_name
+from portal.errors import Invalid
+from portal.extensions import db
+from tests.attachments import samples
+from tests.people import People
+
+
+def put(people: People, name: str, data: bytes, **more: object) -> Attachment:
+    options = {"owner_kind": "article", "owner_id": 1} | more
+    return attachments.store(io.BytesIO(data), file_name=name, by=people.carol.viewer, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "text"),
+    [
+        ("torque.pdf", samples.pdf(), "Torque table"),
+        ("letter.docx", samples.docx(), "The valve leaks."),
+        ("parts.xlsx", samples.xlsx(), "Parts\nGasket\t12.0\t密封圈"),
+        ("notes.txt", "Gasket für Pumpe".encode(), "Gasket für Pumpe"),
+        ("bom.csv", "\ufeffa,b\n1,2\n".encode(), "a,b\n1,2"),
+        ("wide.txt", "密封圈".encode("utf-16"), "密封圈"),
+        (
+            "old.txt",
+            "水泵的密封圈漏水，需要更换新的密封圈并重新拧紧螺栓".encode("gb18030"),
+            "水泵的密封圈漏水，需要更换新的密封圈并重新拧紧螺栓",
+        ),
+        ("log.md", b"# Title\n\ntext", "# Title\n\ntext"),
+    ],
+)
+def test_the_text_of_a_file_arrives_and_its_owner_is_indexed_again(
+    people: People, name: str, data: bytes, text: str
+) -> None:
+    kept = put(people, name, data)
+    db.session.commit()
+    assert outbox.version_of("article", 1) == (1, 0)
+    assert attachments.path_of(kept).read_bytes() == data
+    assert extraction.extract_pending() == 1
+    assert (kept.text_state, kept.text, kept.text_error) == ("done", text, None)
+    assert outbox.version_of("article", 1) == (2, 0)
+    assert extraction.extract_pending() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("bomb.docx", samples.bomb()),
+        ("broken.pdf", b"%PDF-1.4\n" + b"x" * 500),
+        ("broken.xlsx", samples.archive({"[Content_Types].xml": "<a/>", "xl/workbook.xml": "<"})),
+    ],
+)
+def test_what_cannot_be_read_is_a_stated_failure_of_that_file(people: People, name: str, data: bytes) -> None:
+    kept = put(people, name, data)
+    db.session.commit()
+    began = time.monotonic()
+    extraction.extract_pending()
+    assert (kept.text_state, kept.text) == ("failed", "")
+    assert kept.text_error
+    assert time.monotonic() - began < 45
+
+
+def test_a_picture_has_no_text_and_waits_for_nobody(people: People) -> None:
+    kept = put(people, "photo.PNG", samples.PNG)
+    db.session.commit()
+    assert (kept.media_type, kept.text_state, attachments.is_picture(kept)) == ("image/png", "none", True)
+    assert extraction.extract_pending() == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.svg", b"<svg onload='alert(1)'/>"),
+        ("x.html", b"<script>alert(1)</script>"),
+        ("x.xml", b"<a/>"),
+        ("x.exe", b"MZ"),
+        ("x", b"text"),
+        ("x.pdf.html", b"<b>"),
+        ("x.png", b"<svg onload='alert(1)'/>"),
+        ("x.pdf", b"<html>"),
+        ("x.pdf", samples.PNG),
+        ("x.docx", samples.xlsx()),
+        ("x.docx", b"PK\x03\x04 not really"),
+        ("x.txt", b"a\0b"),
+        ("x.odt", samples.archive({"mimetype": "text/html"})),
+        ("x.txt", b""),
+        ("x.zip", samples.archive({"a": "0" * (301 * 1024 * 1024)})),
+    ],
+)
+def test_other_files_are_refused_and_leave_nothing_behind(people: People, name: str, data: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        put(people, name, data)
+    assert set(refused.value.fields) == {"file"}
+    db.session.rollback()
+    assert list(attachments._folder().iterdir()) == []
+
+
+def test_a_file_that_is_too_large_is_refused_while_it_comes(people: People) -> None:
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def read(self, size: int = -1) -> bytes:
+            self.taken += size
+            return b"a" * size
+
+    stream = Endless()
+    with pytest.raises(Invalid):
+        attachments.store(stream, file_name="x.txt", owner_kind="article", owner_id=1, by=people.carol.viewer)
+    assert stream.taken <= attachments.LARGEST_BYTES + attachments.CHUNK_BYTES
+    assert list(attachments._folder().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("C:\\Users\\me\\a b.pdf", "a b.pdf"),
+        ("in\u202evoice.txt", "invoice.txt"),
+        ('a"b\r\nc.txt', "abc.txt"),
+        ("", "file"),
+        ("密封圈.pdf", "密封圈.pdf"),
+        ("x" * 300 + ".txt", "x" * 196 + ".txt"),
+        ("...", "file"),
+    ],
+)
+def test_names_are_cleaned(given: str, kept: str) -> None:
+    assert clean_name(given) == kept
+
+
+def test_a_file_is_found_only_beneath_its_owner(people: People) -> None:
+    kept = put(people, "a.txt", b"a")
+    inside = put(people, "b.txt", b"b", is_internal=True)
+    db.session.commit()
+    assert attachments.find(kept.id, owner_kind="article", owner_id=1) is kept
+    assert attachments.find(kept.id, owner_kind="article", owner_id=2) is None
+    assert attachments.find(kept.id, owner_kind="record", owner_id=1) is None
+    assert attachments.find(inside.id, owner_kind="article", owner_id=1) is None
+    assert attachments.find(inside.id, owner_kind="article", owner_id=1, with_internal=True) is inside
+    assert attachments.find(2**40, owner_kind="article", owner_id=1) is None
+
+
+def test_files_without_a_row_are_swept_after_a_day(people: People) -> None:
+    kept, gone = put(people, "a.txt", b"a"), put(people, "b.txt", b"b")
+    db.session.commit()
+    paths = [attachments.path_of(kept), attachments.path_of(gone)]
+    attachments.delete(gone)
+    db.session.commit()
+    assert attachments.sweep() == 0
+    for path in paths:
+        os.utime(path, (0, 0))
+    assert attachments.sweep() == 1
+    assert [path.exists() for path in paths] == [True, False]
+
+
+def test_stored_files_are_the_portal_s_alone(people: People) -> None:
+    path: Path = attachments.path_of(put(people, "a.txt", b"a"))
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert "a.txt" not in path.name
