@@ -75,22 +75,28 @@ class Room:
     needs: Permission
     also: tuple[str, ...] = ()
     """Other paths whose pages belong to this room."""
+    is_for_customers: bool = False
 
 
-KNOWLEDGE = Room(
-    path="/articles",
-    label=lazy_gettext("Knowledge"),
-    needs=Permission.READ,
-    also=("/categories", "/products", "/tags"),
+ROOMS = (
+    Room(
+        path="/knowledge",
+        label=lazy_gettext("Knowledge"),
+        needs=Permission.READ,
+        also=("/articles", "/categories", "/products", "/tags", "/board", "/vocabulary"),
+    ),
+    Room(
+        path="/requests",
+        label=lazy_gettext("My requests"),
+        needs=Permission.ASK,
+        also=("/records", "/ask"),
+        is_for_customers=True,
+    ),
+    Room(path="/desk", label=lazy_gettext("Desk"), needs=Permission.WORK_RECORDS, also=("/records", "/callers")),
+    Room(path="/customers", label=lazy_gettext("Customers"), needs=Permission.READ_CUSTOMERS),
+    Room(path="/reports", label=lazy_gettext("Reports"), needs=Permission.READ_REPORTS),
+    Room(path="/admin", label=lazy_gettext("Admin"), needs=Permission.READ_AUDIT),
 )
-OWN_REQUESTS = Room(
-    path="/requests", label=lazy_gettext("My requests"), needs=Permission.ASK, also=("/records", "/ask")
-)
-DESK = Room(path="/desk", label=lazy_gettext("Requests"), needs=Permission.WORK_RECORDS, also=("/records",))
-CUSTOMERS = Room(path="/customers", label=lazy_gettext("Customers"), needs=Permission.READ_CUSTOMERS)
-REPORTS = Room(path="/reports", label=lazy_gettext("Reports"), needs=Permission.READ_REPORTS)
-ADMIN = Room(path="/admin", label=lazy_gettext("Admin"), needs=Permission.READ_AUDIT)
-ROOMS = (KNOWLEDGE, OWN_REQUESTS, DESK, CUSTOMERS, REPORTS, ADMIN)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -273,7 +279,7 @@ def _context() -> dict[str, Any]:
         "rooms": [
             (room.path, room.label, any(_is_within(place) for place in (room.path, *room.also)))
             for room in ROOMS
-            if someone.can(room.needs) and opens(room.path) and (room is not OWN_REQUESTS or not someone.is_staff)
+            if someone.can(room.needs) and not (room.is_for_customers and someone.is_staff) and opens(room.path)
         ],
     }
 

@@ -57,7 +57,7 @@ def test_every_macro(
 
 @look
 def test_every_error(open_page: Open, guide_url: str, language: str, theme: str, size: dict[str, int]) -> None:
-    page = open_page(f"{guide_url}/articles", language=language, theme=theme, size=size)
+    page = open_page(f"{guide_url}/knowledge", language=language, theme=theme, size=size)
     found = {}
     for status in STATUSES:
         page.goto(f"{guide_url}/style-guide/error/{status}")
@@ -85,7 +85,7 @@ def test_the_palette_the_keys_and_the_menus(
 
 
 def test_the_check_finds_what_is_wrong(open_page: Open, guide_url: str) -> None:
-    page = open_page(f"{guide_url}/articles", size=PHONE)
+    page = open_page(f"{guide_url}/knowledge", size=PHONE)
     page.evaluate(
         """() => {
             const wrong = document.createElement("button");

@@ -10,13 +10,13 @@ from playwright.sync_api import Page, Route, expect
 
 Open = Callable[..., Page]
 SUGGESTIONS = [
-    {"id": "article:1", "kind": "faq", "title": "Kettle", "html": "<mark>Ket</mark>tle", "url": "/articles?hit=1"},
+    {"id": "article:1", "kind": "faq", "title": "Kettle", "html": "<mark>Ket</mark>tle", "url": "/knowledge?hit=1"},
     {
         "id": "article:2",
         "kind": "case_study",
         "title": "Kettles",
         "html": "<mark>Ket</mark>tles",
-        "url": "/articles?hit=2",
+        "url": "/knowledge?hit=2",
     },
 ]
 
@@ -72,7 +72,7 @@ def test_the_palette_runs_actions_and_shows_their_keys(guide: Page) -> None:
     offer(guide, [])
     guide.keyboard.press("Control+k")
     options = guide.locator("#q-palette-suggestions [role=option]")
-    expect(options).to_have_text(["Go to: Knowledge", "Go to: Requests", "Go to: Customers", "Open a dialogo"])
+    expect(options).to_have_text(["Go to: Knowledge", "Go to: Desk", "Go to: Customers", "Open a dialogo"])
     guide.keyboard.type("dialog")
     expect(options).to_have_count(3)
     guide.keyboard.press("ArrowDown")
@@ -148,7 +148,7 @@ def test_suggestions_come_after_a_pause_once_and_arrows_choose(guide: Page) -> N
     guide.keyboard.press("ArrowDown")
     expect(options.nth(1)).to_have_attribute("aria-selected", "true")
     guide.keyboard.press("Enter")
-    guide.wait_for_url("**/articles?hit=2")
+    guide.wait_for_url("**/knowledge?hit=2")
 
 
 def test_enter_without_a_choice_searches_for_the_words(guide: Page) -> None:
@@ -202,7 +202,7 @@ def test_the_theme_changes_at_once_and_stays(guide: Page) -> None:
 def test_the_system_decides_until_somebody_does(open_page: Open, guide_url: str) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
     shades = {
-        theme: open_page(f"{guide_url}/articles", theme=theme).evaluate(background) for theme in ("light", "dark")
+        theme: open_page(f"{guide_url}/knowledge", theme=theme).evaluate(background) for theme in ("light", "dark")
     }
     assert shades["light"] != shades["dark"]
 
@@ -272,10 +272,10 @@ def test_a_draft_is_dropped_once_it_was_sent(guide: Page, guide_url: str) -> Non
     guide.locator("#email").focus()
     guide.route(
         "**/style-guide",
-        lambda route: route.fulfill(status=303, headers={"Location": f"{guide_url}/articles?as=agent"}),
+        lambda route: route.fulfill(status=303, headers={"Location": f"{guide_url}/knowledge?as=agent"}),
     )
     guide.get_by_role("button", name="Send").click()
-    guide.wait_for_url("**/articles*")
+    guide.wait_for_url("**/knowledge*")
     guide.goto(f"{guide_url}/style-guide?as=agent")
     assert guide.locator("#subject").input_value() == ""
 

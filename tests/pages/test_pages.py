@@ -13,7 +13,7 @@ from tests.pages.style_guide import STATUSES
 MOMENT = datetime(2026, 11, 21, 22, 5, tzinfo=UTC)
 
 
-def language_of_page(client: FlaskClient, path: str = "/articles", **headers: str) -> str:
+def language_of_page(client: FlaskClient, path: str = "/knowledge", **headers: str) -> str:
     html = client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()}).text
     found = re.search(r'<html lang="([^"]+)"', html)
     assert found is not None
@@ -43,9 +43,9 @@ def test_the_browsers_language_is_followed(client: FlaskClient, asked: str, show
 
 
 def test_a_chosen_language_stays_and_outranks_the_browser(client: FlaskClient) -> None:
-    client.get("/articles?lang=zh-TW")
+    client.get("/knowledge?lang=zh-TW")
     assert language_of_page(client, Accept_Language="en") == "zh-Hans"
-    client.get("/articles?lang=en")
+    client.get("/knowledge?lang=en")
     assert language_of_page(client, Accept_Language="zh") == "en"
 
 
@@ -56,7 +56,7 @@ def test_switching_the_language_keeps_the_page_and_its_words(client: FlaskClient
 
 
 def test_an_unknown_language_changes_nothing(client: FlaskClient) -> None:
-    assert "Set-Cookie" not in client.get("/articles?lang=xx").headers
+    assert "Set-Cookie" not in client.get("/knowledge?lang=xx").headers
 
 
 @pytest.mark.parametrize("path", ["//evil.example/?lang=zh", "/\\evil.example/?lang=zh", "/%5Cevil.example?theme=dark"])
@@ -70,19 +70,19 @@ def test_choosing_never_leads_to_another_site(client: FlaskClient, path: str) ->
 
 @pytest.mark.parametrize(("theme", "attribute"), [("dark", ' data-theme="dark"'), ("light", ' data-theme="light"')])
 def test_the_theme_is_in_the_first_byte_so_nothing_flashes(client: FlaskClient, theme: str, attribute: str) -> None:
-    assert client.get(f"/articles?theme={theme}").status_code == 303
-    assert f'<html lang="en"{attribute}>' in client.get("/articles").text
+    assert client.get(f"/knowledge?theme={theme}").status_code == 303
+    assert f'<html lang="en"{attribute}>' in client.get("/knowledge").text
 
 
 def test_the_systems_theme_needs_no_attribute(client: FlaskClient) -> None:
-    client.get("/articles?theme=dark")
-    client.get("/articles?theme=auto")
-    assert '<html lang="en">' in client.get("/articles").text
+    client.get("/knowledge?theme=dark")
+    client.get("/knowledge?theme=auto")
+    assert '<html lang="en">' in client.get("/knowledge").text
 
 
 def test_a_made_up_theme_is_ignored(client: FlaskClient) -> None:
     client.set_cookie("theme", '"><script>')
-    assert "<script>" not in client.get("/articles").text
+    assert "<script>" not in client.get("/knowledge").text
 
 
 # Addresses
@@ -101,10 +101,10 @@ def test_the_navigation_shows_what_the_viewer_may_open(client: FlaskClient) -> N
         nav = re.search(r'<nav class="masthead__nav".*?</nav>', client.get(f"/style-guide?as={role}").text, re.DOTALL)
         return re.findall(r'href="(/\w+)"', nav[0]) if nav else []
 
-    assert rooms("anonymous") == ["/articles"]
-    assert rooms("customer") == ["/articles", "/requests"]
-    assert rooms("agent") == ["/articles", "/desk", "/customers"]
-    assert rooms("admin") == ["/articles", "/desk", "/customers", "/reports", "/admin"]
+    assert rooms("anonymous") == ["/knowledge"]
+    assert rooms("customer") == ["/knowledge", "/requests"]
+    assert rooms("agent") == ["/knowledge", "/desk", "/customers"]
+    assert rooms("admin") == ["/knowledge", "/desk", "/customers", "/reports", "/admin"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_initials(name: str, letters: str) -> None:
 # Headers
 
 
-@pytest.mark.parametrize("path", ["/articles", "/nowhere", "/style-guide/error/500"])
+@pytest.mark.parametrize("path", ["/knowledge", "/nowhere", "/style-guide/error/500"])
 def test_every_page_is_guarded(client: FlaskClient, path: str) -> None:
     headers = client.get(path).headers
     assert "unsafe" not in headers["Content-Security-Policy"]
