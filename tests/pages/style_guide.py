@@ -83,22 +83,7 @@ def make_guide(settings: Settings) -> Flask:
             "style_guide.html", form=form, moment=moment, Markup=Markup, degraded=bool(request.args.get("degraded"))
         )
 
-<<<<<<< HEAD
     for path in PLACES:
-=======
-    for path in (
-        "/knowledge",
-        "/requests",
-        "/desk",
-        "/customers",
-        "/reports",
-        "/admin",
-        "/help",
-        "/sign-in",
-        "/account",
-        "/search",
-    ):
->>>>>>> main
 
         @app.route(path, endpoint=path[1:])
         @needs(Permission.READ)
