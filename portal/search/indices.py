@@ -16,7 +16,7 @@ SIGN_OF_LIFE = timedelta(seconds=15)
 """A worker that has not been heard of for so long is not running."""
 
 
-class BuildUnderWay(Exception):  # noqa: N818  The name of the answer people get.
+class BuildUnderWay(Exception):
     """There is a rebuild already; two at once would fill two indices and search one."""
 
 

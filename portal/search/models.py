@@ -14,6 +14,7 @@ FILLING = ("loading", "draining", "verifying")
 """The states in which it takes every change, beside the live index."""
 UNDER_WAY = "state IN ('requested', 'loading', 'draining', 'verifying')"
 
+
 class SearchLog(Base):
     """One search somebody made.  Anonymous readers leave no trace of who they are."""
 
