@@ -6,6 +6,7 @@ who may not see it exactly as it answers for a thing that does not exist.
 
 import re
 from functools import partial
+from io import BytesIO
 from urllib.parse import quote
 
 import pytest
@@ -16,6 +17,7 @@ from portal.access import Role
 from portal.accounts import sessions, tokens
 from portal.accounts.guard import UNDECLARED, needs, refuse_undeclared, undeclared_routes
 from portal.accounts.models import APIToken, UserSession
+from portal.attachments import attachments
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.service.models import Record
@@ -92,6 +94,7 @@ POLICY = {
     "POST /records/<string:number>/assignee": AGENT,
     "GET /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/details": AGENT,
+    "GET /records/<string:number>/attachments/<int:attachment_id>": CUSTOMER,
     "POST /records/<string:number>/entries": CUSTOMER,
     "POST /records/<string:number>/links": AGENT,
     "POST /records/<string:number>/links/<string:other>/removal": AGENT,
@@ -133,6 +136,7 @@ def address(rule, values):
 
 
 MISSING = {
+    "attachment_id": 2000000010,
     "article_id": 2000000001,
     "customer_id": 2000000002,
     "record_id": 2000000003,
@@ -279,10 +283,14 @@ def things(app, people):
         db.session.add(record)
         db.session.flush()
         outbox.record(record)
+        file = attachments.store(
+            BytesIO(name.encode()), file_name="notes.txt", owner_kind="record", owner_id=record.id, by=person.viewer
+        )
         sessions.start(person.user)
         db.session.commit()
         tokens.create(person.user, name=name, by=None)
         return {
+            "attachment_id": file.id,
             "record_id": record.id,
             "number": record.number,
             "other": record.number,
@@ -337,6 +345,23 @@ def test_somebody_elses_thing_answers_like_a_missing_one(app, people, client_for
         theirs, none = (
             plain(client_for(getattr(people, name)).open(path, method=method), path)
             for path in (address(rule, things["bob"]), address(rule, MISSING))
+        )
+        if theirs != none:
+            told.append(f"{route}: {theirs[0]} and {none[0]}")
+    assert told == []
+
+
+def test_what_lies_in_somebody_elses_thing_is_not_reached_through_ones_own(app, people, client_for, things):
+    told = []
+    for route in POLICY:
+        method, rule = route.split(" ", 1)
+        names = PARAMETER.findall(rule)
+        if len(names) < 2:
+            continue
+        own = {names[0]: things["alice"][names[0]]}
+        theirs, none = (
+            plain(client_for(people.alice).open(path, method=method), path)
+            for path in (address(rule, things["bob"] | own), address(rule, MISSING | own))
         )
         if theirs != none:
             told.append(f"{route}: {theirs[0]} and {none[0]}")
