@@ -47,6 +47,7 @@ class Rebuild:
         self._breathe = breathe
         self._since_commit = 0
         self._at: dict[str, int] | None = None
+        self._finished: set[str] = set()
         self._build_id: int | None = None
 
     def take(self) -> IndexBuild | None:
@@ -75,7 +76,7 @@ class Rebuild:
 
     def let_go(self) -> None:
         """Give the lease back, so that another process can go on at once."""
-        self._at = None
+        self._at, self._since_commit = None, 0
         db.session.execute(
             update(IndexBuild)
             .where(self._is_mine(), IndexBuild.state.in_(BUILDING))
@@ -118,8 +119,11 @@ class Rebuild:
 
     def _load(self, build: IndexBuild) -> None:
         if self._at is None:
-            self._at = dict(build.cursor)
+            self._at = dict(build.cursor.get("after", {}))
+            self._finished = set(build.cursor.get("finished", []))
         for kind in KINDS:
+            if kind in self._finished:
+                continue
             after = self._at.get(kind, 0)
             rows = db.session.execute(
                 select(OutboxRow.object_id, OutboxRow.version, OutboxRow.changed_at)
@@ -128,11 +132,13 @@ class Rebuild:
                 .limit(LOADED_ROWS)
             ).all()
             db.session.rollback()
-            if not rows:
-                continue
-            self._write(build, kind, rows)
-            self._at[kind] = rows[-1].object_id
-            self._since_commit += len(rows)
+            if rows:
+                self._write(build, kind, rows)
+                self._at[kind] = rows[-1].object_id
+                self._since_commit += len(rows)
+            if len(rows) < LOADED_ROWS:
+                # What is made from now on is written by the drains; chasing it here might never end.
+                self._finished.add(kind)
             if self._since_commit >= ROWS_A_COMMIT:
                 self._keep_cursor(build)
             return
@@ -163,10 +169,10 @@ class Rebuild:
     def _keep_cursor(self, build: IndexBuild) -> None:
         """Make durable what was written, and only then note how far it came."""
         self._engine.commit(build.name)
-        reached = self._at or {}
+        cursor = {"after": dict(self._at or {}), "finished": sorted(self._finished)}
         done = build.done + self._since_commit
         self._since_commit = 0
-        self._set(build, cursor=dict(reached), done=min(done, build.total))
+        self._set(build, cursor=cursor, done=min(done, build.total))
 
     def _verify(self, build: IndexBuild) -> None:
         """Compare, mend and drain until nothing differs, then let searches read the new index."""

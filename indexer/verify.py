@@ -186,9 +186,11 @@ def _recorded() -> Iterator[list[tuple[str, int, bool]]]:
             .limit(AT_ONCE)
         ).all()
         db.session.rollback()
-        if not rows:
+        if rows:
+            yield [(document_id(kind, number), version, version == indexed) for kind, number, version, indexed in rows]
+        if len(rows) < AT_ONCE:
+            # The end; what was made meanwhile is not chased.
             return
-        yield [(document_id(kind, number), version, version == indexed) for kind, number, version, indexed in rows]
         after = (rows[-1][0], rows[-1][1])
 
 
@@ -256,7 +258,8 @@ def _unrecorded() -> Iterator[list[Difference]]:
                 .limit(LOOKED_AT_AGAIN)
             ).all()
             db.session.rollback()
-            if not numbers:
+            if numbers:
+                yield [Difference(document_id(kind.name, number), Problem.MISSING, 0) for number in numbers]
+            if len(numbers) < LOOKED_AT_AGAIN:
                 break
-            yield [Difference(document_id(kind.name, number), Problem.MISSING, 0) for number in numbers]
             after = numbers[-1]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
 
 import portal.accounts.models
@@ -14,6 +15,7 @@ import portal.attachments.models
 import portal.audit
 import portal.customers.findable
 import portal.customers.views
+import portal.health.views
 import portal.home.views
 import portal.knowledge.findable
 import portal.knowledge.views
@@ -29,6 +31,7 @@ import portal.vocabulary.models
 import portal.vocabulary.views
 from portal import extensions, pages
 from portal.accounts.guard import refuse_undeclared
+from portal.safety import refuse_unsafe
 from portal.search import sources
 from portal.settings import Settings
 
@@ -49,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingsError: a setting cannot be used.
     """
     settings = settings or Settings.from_environ()
+    refuse_unsafe(settings)
     app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
@@ -63,6 +67,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         RATELIMIT_ENABLED=settings.limits,
         WTF_CSRF_TIME_LIMIT=None,
     )
+    if settings.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
     app.url_map.converters["int"] = WholeNumber
     app.extensions["casebook.settings"] = settings
     extensions.db.init_app(app)
@@ -83,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.knowledge,
         portal.service,
         portal.home,
+        portal.health,
         portal.admin,
         portal.api,
     ):

@@ -91,7 +91,9 @@ class Nudge:
                 queue.enqueue(JOB, result_ttl=0, failure_ttl=60, ttl=60, job_timeout=-1, description=JOB)
         except (RedisError, OSError) as error:
             self._quiet_until = time.monotonic() + QUIET_S
-            log.warning("The queue could not be reached (%s); the worker will find the change by itself.", error)
+            # Without `casebook up` there is no embedded queue, and nobody who would have to know.
+            level = logging.DEBUG if self._settings.is_embedded_queue else logging.WARNING
+            log.log(level, "The queue could not be reached (%s); the worker will find the change by itself.", error)
 
     def _opened(self) -> Queue:
         with self._lock:

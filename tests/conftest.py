@@ -1,3 +1,3 @@
 """Fixtures that every test may use."""
 
-pytest_plugins = ["tests.people", "tests.fixtures", "tests.server_fixtures"]
+pytest_plugins = ["tests.people", "tests.fixtures", "tests.library", "tests.server_fixtures"]

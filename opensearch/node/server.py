@@ -22,7 +22,6 @@ from opensearch.node.recipe import Java, fetch_jars, find_java
 
 HTTP_PORTS = range(9200, 9300)
 START_TRIES = 3
-PLUGINS = ("org.opensearch.plugin.analysis.icu.AnalysisICUPlugin",)
 LOGGING = """\
 status = error
 appender.console.type = Console
@@ -160,7 +159,6 @@ class Node:
             *("-numOfNode", "1"),
             *("-baseHttpPort", str(self.port - 1)),
             *("-clusterName", self.cluster_name),
-            *("-pluginTypes", ",".join(PLUGINS)),
         ]
 
     def _is_ready(self) -> bool:

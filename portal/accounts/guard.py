@@ -26,7 +26,13 @@ UNDECLARED = frozenset({"static"})
 FOR_PROGRAMS = ("/api/", "/metrics")
 """Where an API token is accepted; pages are for people, who sign in."""
 BEFORE_SECOND_FACTOR = frozenset(
-    {"accounts.second_factor", "accounts.begin_second_factor", "accounts.confirm_second_factor", "accounts.sign_out"}
+    {
+        "me.show_second_factor",
+        "me.begin_second_factor",
+        "me.second_factor_picture",
+        "me.confirm_second_factor",
+        "accounts.sign_out",
+    }
 )
 """All that staff without the second factor that production asks for can reach."""
 
@@ -157,4 +163,4 @@ def _lacks_second_factor(account: User) -> bool:
 def _ask_for_second_factor() -> Response:
     if request.path.startswith(FOR_PROGRAMS):
         abort(403, "Set up the second factor of this account first; staff cannot work without it.")
-    return redirect(url_for("accounts.second_factor"), 303)
+    return redirect(url_for("me.show_second_factor"), 303)

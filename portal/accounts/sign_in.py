@@ -85,6 +85,20 @@ def with_code(*, code_token: str, code: str, caller: Caller, is_remembered: bool
     return _begin(user, caller=caller, is_remembered=is_remembered)
 
 
+def prove(user: User, password: str, *, caller: Caller) -> bool:
+    """Judge the password of somebody who is signed in, before something that a borrowed screen must not do.
+
+    Raises:
+        TooManyAttempts: there were too many guesses; this one was not judged.
+    """
+    guess = limits.count("password", account=user.email, address=caller.address)
+    if len(password) > passwords.LONGEST or not passwords.is_right(password, user.password_hash):
+        return False
+    limits.forgive(guess)
+    db.session.commit()
+    return True
+
+
 def _begin(user: User, *, caller: Caller, is_remembered: bool) -> Outcome:
     token = sessions.start(user, agent=caller.agent, is_remembered=is_remembered)
     audit.append("user.signed_in", by=user.viewer, kind="user", object_id=user.id)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import audit
 from portal.access import Role, Viewer
-from portal.accounts import passwords, second_factor, sessions, tokens
+from portal.accounts import passwords, sessions, tokens
 from portal.accounts.models import User
 from portal.accounts.sign_in import find_user, normal_email
 from portal.errors import Invalid, Missing, OperationError
@@ -140,15 +140,11 @@ def set_password(user: User, password: str, *, by: Viewer | None) -> None:
     db.session.commit()
 
 
-def change_password(user: User, *, present: str, new: str) -> None:
-    """Set a password for somebody who knows the present one, end everything, and commit.
-
-    Raises:
-        Invalid: the present one is wrong, or the new one cannot be used.
-    """
-    if not passwords.is_right(present, user.password_hash):
-        raise Invalid({"present": gettext("This is not your present password.")})
-    set_password(user, new, by=user.viewer)
+def sign_out_everywhere(user: User, *, by: Viewer | None) -> None:
+    """End every session and API token of an account, and commit."""
+    sessions.end_all(user)
+    audit.append("user.signed_out_everywhere", by=by, kind="user", object_id=user.id)
+    db.session.commit()
 
 
 def ask_reset(email: str) -> bool:
@@ -202,11 +198,6 @@ def set_profile(user: User, *, name: str, locale: str | None) -> None:
     user.locale = _checked_locale(locale)
     audit.append("user.profile_set", by=user.viewer, kind="user", object_id=user.id)
     db.session.commit()
-
-
-def remove_second_factor(user: User, *, by: Viewer) -> None:
-    """Take the second factor from somebody who lost it, end everything, and commit."""
-    second_factor.remove(user, by=by)
 
 
 def load_user(user_id: int) -> User:

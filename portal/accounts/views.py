@@ -1,52 +1,63 @@
-"""Sign-in, sign-out and what belongs to an account."""
+"""Signing in and out, choosing a password by a link, and the headers of private pages."""
 
-from flask import Blueprint, Flask, current_app, flash, g, redirect, render_template, request, session, url_for
+import time
+
+from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext, ngettext
-from werkzeug.exceptions import Forbidden as ForbiddenAnswer
+from flask_babel import gettext
+from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 
-from portal.access import Forbidden, Permission
-from portal.accounts import guard, sessions, sign_in
-from portal.accounts.forms import CodeForm, SignInForm
+from portal.access import Permission
+from portal.accounts import guard, limits, me_views, sessions, sign_in, tokens, users
+from portal.accounts.answers import COOKIE_USER, caller, leave, too_many
+from portal.accounts.forms import CodeForm, NewPasswordForm, ResetForm, SignInForm, take_errors
 from portal.accounts.guard import needs
 from portal.accounts.limits import TooManyAttempts
-from portal.accounts.sign_in import Caller, Outcome
+from portal.accounts.sign_in import Outcome
+from portal.errors import Invalid, Missing
 from portal.extensions import login
 
-COOKIE_USER = "_user_id"
-"""Where Flask-Login looks for whom the cookie belongs to."""
+RESET_TAKES_S = 0.5
+"""Asking for a reset takes this long, whether there is such an account or not."""
 
 blueprint = Blueprint("accounts", __name__)
 
 
-@blueprint.route("/sign-in", methods=["GET", "POST"], endpoint="sign_in")
+@blueprint.get("/sign-in", endpoint="sign_in")
 @needs(Permission.READ)
 def show_sign_in() -> ResponseReturnValue:
-    """Ask for address and password, and judge them."""
+    """Ask for address and password."""
+    if guard.current_viewer().is_signed_in:
+        return redirect(safe_target(request.args.get("next")), 303)
+    return _page("sign_in", SignInForm(formdata=None, next=request.args.get("next", "")))
+
+
+@blueprint.post("/sign-in")
+@needs(Permission.READ)
+def give_password() -> ResponseReturnValue:
+    """Judge an address and a password."""
     form = SignInForm()
-    if request.method == "GET":
-        form.next.data = request.args.get("next", "")
     if not form.validate_on_submit():
-        return render_template("accounts/sign_in.html", form=form), 200 if request.method == "GET" else 422
+        return _page("sign_in", form), 422
     try:
         outcome = sign_in.with_password(
             email=form.email.data,
             password=form.password.data,
-            caller=_caller(),
+            caller=caller(),
             is_remembered=form.is_remembered.data,
         )
     except TooManyAttempts as error:
-        return _locked(error, "accounts/sign_in.html", form)
+        return too_many(error, lambda sentence: _page("sign_in", form, locked=sentence))
     if outcome is None:
         form.password.errors = [gettext("The e-mail address and the password do not belong together.")]
-        return render_template("accounts/sign_in.html", form=form), 422
+        return _page("sign_in", form), 422
     if outcome.code_token:
         remembered = "1" if form.is_remembered.data else ""
         code_form = CodeForm(
             formdata=None, code_token=outcome.code_token, is_remembered=remembered, next=form.next.data
         )
-        return render_template("accounts/code.html", form=code_form)
+        return _page("code", code_form)
     return _enter(outcome, remembered=form.is_remembered.data, target=form.next.data)
 
 
@@ -56,20 +67,20 @@ def give_code() -> ResponseReturnValue:
     """Judge the code that follows a right password."""
     form = CodeForm()
     if not form.validate_on_submit():
-        return render_template("accounts/code.html", form=form), 422
+        return _page("code", form), 422
     remembered = form.is_remembered.data == "1"
     try:
         outcome = sign_in.with_code(
-            code_token=form.code_token.data, code=form.code.data, caller=_caller(), is_remembered=remembered
+            code_token=form.code_token.data, code=form.code.data, caller=caller(), is_remembered=remembered
         )
     except TooManyAttempts as error:
-        return _locked(error, "accounts/code.html", form)
+        return too_many(error, lambda sentence: _page("code", form, locked=sentence))
     except LookupError:
         flash(gettext("That took too long. Sign in again."), "warning")
         return redirect(url_for("accounts.sign_in", next=form.next.data or None), 303)
     if outcome is None:
         form.code.errors = [gettext("This code is wrong or was used before. Wait for the next one and type that.")]
-        return render_template("accounts/code.html", form=form), 422
+        return _page("code", form), 422
     return _enter(outcome, remembered=remembered, target=form.next.data)
 
 
@@ -84,11 +95,60 @@ def sign_out() -> ResponseReturnValue:
     return response
 
 
-@blueprint.get("/me")
-@needs(Permission.KEEP_ACCOUNT)
-def me() -> str:
-    """Show what belongs to the account."""
-    return render_template("accounts/me.html", account=guard.current_account())
+@blueprint.get("/reset")
+@needs(Permission.READ)
+def show_reset() -> str:
+    """Ask for the address to send a link to."""
+    return _page("reset", ResetForm(formdata=None))
+
+
+@blueprint.post("/reset")
+@needs(Permission.READ)
+def ask_reset() -> ResponseReturnValue:
+    """Send a link if there is such an account, and answer alike, after the same time, if there is none."""
+    began = time.monotonic()
+    form = ResetForm()
+    if not form.validate_on_submit():
+        return _page("reset", form), 422
+    try:
+        limits.count("reset", account=sign_in.normal_email(form.email.data), address=request.remote_addr or "")
+    except TooManyAttempts as error:
+        return too_many(error, lambda sentence: _page("reset", form, locked=sentence))
+    users.ask_reset(form.email.data)
+    page = _page("reset", form, asked=True)
+    time.sleep(max(0.0, RESET_TAKES_S - (time.monotonic() - began)))
+    return page
+
+
+@blueprint.get("/invitation/<token>", defaults={"purpose": "invitation"})
+@blueprint.get("/reset/<token>", defaults={"purpose": "reset"})
+@needs(Permission.READ)
+def show_new_password(token: str, purpose: str) -> ResponseReturnValue:
+    """Ask somebody who came by a link for a password.  Looking does not use the link up: mail programs look, too."""
+    owner = tokens.owner_of(token, purpose)
+    if owner is None:
+        return render_template("accounts/dead_link.html"), 404
+    return _page("new_password", NewPasswordForm(formdata=None), owner=owner)
+
+
+@blueprint.post("/invitation/<token>", defaults={"purpose": "invitation"})
+@blueprint.post("/reset/<token>", defaults={"purpose": "reset"})
+@needs(Permission.READ)
+def give_new_password(token: str, purpose: str) -> ResponseReturnValue:
+    """Set the password and use the link up."""
+    form = NewPasswordForm()
+    try:
+        if form.validate_on_submit():
+            users.choose_password(token, purpose, form.password.data)
+            return leave(gettext("Your password is set. Sign in with it."))
+    except Invalid as error:
+        take_errors(form, error)
+    except Missing:
+        return render_template("accounts/dead_link.html"), 404
+    owner = tokens.owner_of(token, purpose)
+    if owner is None:
+        return render_template("accounts/dead_link.html"), 404
+    return _page("new_password", form, owner=owner), 422
 
 
 def safe_target(target: str | None) -> str:
@@ -103,8 +163,8 @@ def safe_target(target: str | None) -> str:
     return target
 
 
-def _caller() -> Caller:
-    return Caller(address=request.remote_addr or "", agent=request.user_agent.string)
+def _page(name: str, form: FlaskForm, **context: object) -> str:
+    return render_template(f"accounts/{name}.html", form=form, **context)
 
 
 def _enter(outcome: Outcome, *, remembered: bool, target: str | None) -> Response:
@@ -116,26 +176,11 @@ def _enter(outcome: Outcome, *, remembered: bool, target: str | None) -> Respons
     return redirect(safe_target(target), 303)
 
 
-def _locked(error: TooManyAttempts, template: str, form: SignInForm | CodeForm) -> ResponseReturnValue:
-    minutes = -(-error.retry_after_s // 60)
-    sentence = ngettext(
-        "There were too many attempts. Try again in a minute.",
-        "There were too many attempts. Try again in %(num)d minutes.",
-        minutes,
-    )
-    page = render_template(template, form=form, locked=sentence)
-    return page, 429, {"Retry-After": str(error.retry_after_s)}
-
-
 def _keep_private(response: Response) -> Response:
     """What a signed-in reader sees is kept by no cache, and not by the browser after signing out."""
     if guard.current_viewer().is_signed_in:
         response.headers.setdefault("Cache-Control", "no-store")
     return response
-
-
-def _refuse(error: Forbidden) -> ResponseReturnValue:
-    return current_app.handle_http_exception(ForbiddenAnswer(str(error)))
 
 
 def _names() -> dict[str, str]:
@@ -152,6 +197,6 @@ def init_app(app: Flask) -> None:
     login.user_loader(guard.load_account)
     app.before_request(guard.check_request)
     app.after_request(_keep_private)
-    app.register_error_handler(Forbidden, _refuse)
     app.context_processor(_names)
     app.register_blueprint(blueprint)
+    app.register_blueprint(me_views.blueprint)

@@ -1,6 +1,7 @@
 """`casebook user …` and `casebook token …`: accounts from the command line, as the system itself."""
 
 import json
+import sys
 from datetime import timedelta
 
 import click
@@ -41,7 +42,7 @@ def add(
     if customer_id is not None and role != Role.CUSTOMER:
         raise click.UsageError("--customer goes with --role customer only: staff belong to no company.")
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
         user = users.create(
             name=name, email=email, role=role, customer_id=customer_id, password=password, locale=language, by=None
         )
@@ -86,7 +87,7 @@ def set_role(*, name: str, role: str, customer_id: int | None) -> None:
 def set_password(*, name: str) -> None:
     """Set NAME's password to the first line of standard input; they are signed out everywhere."""
     user = users.load_named(name)
-    users.set_password(user, click.get_text_stream("stdin").readline().rstrip("\r\n"), by=None)
+    users.set_password(user, sys.stdin.readline().rstrip("\r\n"), by=None)
     click.echo(f"{user.email} has a new password and is signed out everywhere.")
 
 

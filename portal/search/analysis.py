@@ -21,18 +21,19 @@ TABLES = Path(__file__).resolve().parents[2] / "opensearch"
 LONGEST_WORD = 255
 STEMS_KEPT = 400_000
 
-HAN = "\u2e80-\u2fd5\u3005\u3007\u3021-\u3029\u3038-\u303b\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U0003ffff"
+HAN = "\u2e80-\u2fd5\u3007\u3021-\u3029\u3038-\u303a\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U0003ffff"
 KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"
 HANGUL = "\u1100-\u11ff\u3131-\u318e\ua960-\ua97c\uac00-\ud7a3\ud7b0-\ud7fb"
 LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 # What ends a word and is nothing itself, beside ASCII; all that is in none of these classes goes the exact way.
 APART = (
     "\u0080-\u009f\u00a0-\u00a8\u00ab\u00ac\u00af-\u00b1\u00b4\u00b6\u00bb\u00bf\u00d7\u00f7\u2000-\u200a\u2010-\u2017"
-    "\u201c-\u2023\u2028\u2029\u2030-\u203b\u20a0-\u20bf\u2190-\u2193\u2200-\u22ff\u2500-\u25a9\u25cb-\u25fa\u2605"
+    "\u201c-\u2023\u2028\u2029\u2030-\u203b\u20a0-\u20bf\u2190-\u2193\u2200-\u22ff\u2500-\u25a9\u25cb-\u25fa"
     "\u3000-\u3004\u3008-\u3020\u30fb\ufffd"
 )
-_ODD = re.compile(rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]")
-_ODD_PIECE = re.compile(rf"\S*[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]\S*")
+_ODD_CHARACTER = rf"[^\x00-\x7f{LETTER}{HAN}{KANA}{APART}\u00b7]|_[{KANA}]|[{KANA}]_"
+_ODD = re.compile(_ODD_CHARACTER)
+_ODD_PIECE = re.compile(rf"\S*(?:{_ODD_CHARACTER})\S*")
 _ASCII_WORD = re.compile(r"[A-Za-z0-9_]+(?:(?:(?<=[A-Za-z])[':.](?=[A-Za-z])|(?<=[0-9])['.,;](?=[0-9]))[A-Za-z0-9_]+)*")
 _FAST_WORD = re.compile(
     rf"[{LETTER}0-9_]+(?:(?:(?<=[{LETTER}])[':.\u00b7](?=[{LETTER}])|(?<=[0-9])['.,;](?=[0-9]))[{LETTER}0-9_]+)*"
@@ -47,15 +48,28 @@ _EX = rf"(?:\p{{WB=ExtendNumLet}}{_X})"
 _MID_LETTER = rf"(?:[\p{{WB=MidLetter}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_X})"
 _MID_NUMBER = rf"(?:[\p{{WB=MidNum}}\p{{WB=MidNumLet}}\p{{WB=Single_Quote}}]{_X})"
 _WORD = rf"(?:{_KA}+|(?:{_AL}(?:{_MID_LETTER}?{_AL})*|{_NU}(?:{_MID_NUMBER}?{_NU})*)+)"
+# Lucene's pictographs are those of Unicode 12; later versions took some away.
+_PICTOGRAPH = (
+    "[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u2199\u21a9\u21aa\u231a\u231b\u2328\u2388\u23cf\u23e9-\u23f3\u23f8-\u23fa"
+    "\u24c2\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2605\u2607-\u2612\u2614-\u2685\u2690-\u2705\u2708-\u2712\u2714"
+    "\u2716\u271d\u2721\u2728\u2733\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u2763-\u2767\u2795-\u2797\u27a1"
+    "\u27b0\u27bf\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\u3297\u3299\U0001f000-\U0001f0ff"
+    "\U0001f10d-\U0001f10f\U0001f12f\U0001f16c-\U0001f171\U0001f17e\U0001f17f\U0001f18e\U0001f191-\U0001f19a"
+    "\U0001f1ad-\U0001f1e5\U0001f201-\U0001f20f\U0001f21a\U0001f22f\U0001f232-\U0001f23a\U0001f23c-\U0001f23f"
+    "\U0001f249-\U0001f3fa\U0001f400-\U0001f53d\U0001f546-\U0001f64f\U0001f680-\U0001f6ff\U0001f774-\U0001f77f"
+    "\U0001f7d5-\U0001f7ff\U0001f80c-\U0001f80f\U0001f848-\U0001f84f\U0001f85a-\U0001f85f\U0001f888-\U0001f88f"
+    "\U0001f8ae-\U0001f8ff\U0001f90c-\U0001f93a\U0001f93c-\U0001f945\U0001f947-\U0001fffd]"
+)
 _EMOJI = (
     r"(?:[0-9#*]\uFE0F?\u20E3|[\U0001F1E6-\U0001F1FF]{2}"
-    r"|\p{Extended_Pictographic}\p{M}*\uFE0F?\p{Emoji_Modifier}?"
-    r"(?:\u200D\p{Extended_Pictographic}\uFE0F?\p{Emoji_Modifier}?)*)"
+    rf"|{_PICTOGRAPH}\p{{M}}*\uFE0F?\p{{Emoji_Modifier}}?"
+    rf"(?:\u200D{_PICTOGRAPH}\uFE0F?\p{{Emoji_Modifier}}?)*)"
 )
 _EXACT_WORD = regex.compile(
     rf"{_EMOJI}|{_EX}*{_WORD}(?:{_EX}+{_WORD})*{_EX}*|[\p{{Han}}\p{{Hiragana}}]{_X}|\p{{Line_Break=SA}}+", regex.V1
 )
 PAIRED = re.compile(rf"[{HAN}{KANA}{HANGUL}]")
+_PAIRED_RUN = re.compile(rf"[{HAN}{KANA}{HANGUL}]+")
 _HAN = re.compile(rf"[{HAN}\u3041-\u3096\u309d-\u309f]")
 _HAN_RUN = re.compile(rf"[{HAN}]+")
 
@@ -167,13 +181,14 @@ class _Stems(dict[str, str]):
             if len(self) > STEMS_KEPT:
                 self.clear()
             plain = _unpossessive(word)
-            # Lucene's Snowball is one rule newer here than the pinned one: it keeps both letters of "add".
-            stem: str = "add" if plain in _ADD else self._stemmer.stemWord(plain)
+            # Lucene's Snowball is one rule newer here than the pinned one: "added" and "ebbing" keep both letters.
+            doubled = _DOUBLED.fullmatch(plain)
+            stem: str = doubled[1] if doubled else self._stemmer.stemWord(plain)
             self[word] = stem
             return stem
 
 
-_ADD = frozenset({"add", "adds", "added", "adding"})
+_DOUBLED = re.compile(r"([aeo](?:bb|dd|ff|gg|mm|nn|pp|rr|tt))(?:ed|edly|ing|ingly)")
 _STEMS = _Stems()
 
 
@@ -184,6 +199,11 @@ def stem(word: str) -> str:
 
 def _unpossessive(word: str) -> str:
     return word[:-2] if word.endswith("'s") and len(word) >= 2 else word
+
+
+def is_run(word: str) -> bool:
+    """Say whether a cut word is a run of Chinese, Japanese or Korean characters, which is sought in pairs."""
+    return _PAIRED_RUN.fullmatch(word) is not None
 
 
 def cut(folded: str) -> list[str]:
@@ -215,7 +235,7 @@ def _cut_exactly(text: str) -> Iterator[str]:
     end = -1
     for match in _EXACT_WORD.finditer(text):
         word = match[0]
-        in_pairs = PAIRED.match(word) is not None
+        in_pairs = is_run(word)
         if run and (not in_pairs or match.start() != end):
             yield run
             run = ""
@@ -230,7 +250,7 @@ def _cut_exactly(text: str) -> Iterator[str]:
 
 def _shortened(words: Iterable[str]) -> Iterator[str]:
     for word in words:
-        if len(word) <= LONGEST_WORD or PAIRED.match(word):
+        if len(word) <= LONGEST_WORD or is_run(word):
             yield word
         else:
             yield from (word[at : at + LONGEST_WORD] for at in range(0, len(word), LONGEST_WORD))
@@ -248,7 +268,7 @@ def terms_of(folded: str) -> list[str]:
         return [term for term in map(_STEMS.__getitem__, words) if term]
     found: list[str] = []
     for word in words:
-        if word.isascii() or not PAIRED.match(word):
+        if word.isascii() or not is_run(word):
             if term := _STEMS[word]:
                 found.append(term)
         elif len(word) == 1:
@@ -267,7 +287,7 @@ def words_of(folded: str) -> list[str]:
     """Return the words of a text that is folded already, as `words` does."""
     found = cut(folded.lower())
     if not folded.isascii():
-        found = [word for word in found if not PAIRED.match(word)]
+        found = [word for word in found if word.isascii() or not is_run(word)]
     if "'" in folded:
         found = [plain for word in found if (plain := _unpossessive(word))]
     return found

@@ -38,6 +38,7 @@ from portal.search.facets import (
     MOST_VALUES,
     UPDATED,
     Facet,
+    Period,
     age_bounds,
     build_values,
     count_ages,
@@ -292,7 +293,8 @@ class EmbeddedEngine:
                 reason=f"cannot be indexed: {type(error).__name__}",
             )
         if known is not None:
-            opened.writer.delete_documents_by_term("key", key)
+            # By `key` it would delete nothing: the library takes every number for a signed one.
+            opened.writer.delete_documents_by_term("id", item.id)
         opened.writer.add_document(document)
         opened.pending[key] = item.version
         return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.DONE)
@@ -604,22 +606,18 @@ class _Search:
     def _filter(self, name: str, values: Sequence[str]) -> Query:
         if name != UPDATED:
             return _silent(_terms(self.schema, _column(name), values))
-        periods = [period_of(value, self.request.now) for value in values]
-        ways = [
-            (
-                Occur.Should,
-                Query.range_query(
-                    self.schema,
-                    "updated_at",
-                    FieldType.Unsigned,
-                    stored.epoch(period.begins_at) if period.begins_at else None,
-                    stored.epoch(period.ends_at) if period.ends_at else None,
-                    include_upper=False,
-                ),
-            )
-            for period in periods
-        ]
+        ways = [(Occur.Should, self._updated_within(period_of(value, self.request.now))) for value in values]
         return _silent(Query.boolean_query(ways))
+
+    def _updated_within(self, period: Period) -> Query:
+        return Query.range_query(
+            self.schema,
+            "updated_at",
+            FieldType.Unsigned,
+            stored.epoch(period.begins_at) if period.begins_at else None,
+            stored.epoch(period.ends_at) if period.ends_at else None,
+            include_upper=period.ends_at is None,
+        )
 
     def _facets(self, query: Query) -> dict[str, tuple[FacetValue, ...]]:
         counts: dict[str, Mapping[str, int]] = {}

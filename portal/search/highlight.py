@@ -148,7 +148,7 @@ def mark_places(text: str, places: Iterable[tuple[int, int]]) -> Markup:
 
 
 def _in_pairs(term: str) -> bool:
-    return bool(analysis.PAIRED.match(term))
+    return analysis.is_run(term)
 
 
 def _candidates(stems: frozenset[str]) -> re.Pattern[str] | None:

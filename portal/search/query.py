@@ -153,7 +153,7 @@ class _Word:
         lower = text.lower()
         self.text = text
         self.terms = analysis.terms_of(text)
-        self.is_east_asian = bool(analysis.PAIRED.match(text))
+        self.is_east_asian = analysis.is_run(text)
         self.plain = lower.removesuffix("'s")
         # IT, US or WHO in capitals are names; a whole query in capitals is cleaned like any other by its stems' rarity.
         self.counts = not (lower in FUNCTION_WORDS and not (len(text) > 1 and text.isupper()))

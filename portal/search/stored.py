@@ -3,9 +3,9 @@
 The names are those of OpenSearch's mapping; the embedded engine stores the same as JSON.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -20,6 +20,8 @@ LEAD_LENGTH = 300
 LONGEST_KEYWORD = 512
 LONGEST_PINYIN = 24
 PINYIN_STARTS = 16
+# Everyday words of a help desk that the library reads as "heavy" where they mean "again".
+AGAIN = {"重置": "zhì", "重装": "zhuāng", "重设": "shè", "重试": "shì", "重连": "lián", "重做": "zuò", "重发": "fā"}
 # Beyond this a text is a book; what stands behind is neither searched nor worth a reader's memory.
 LONGEST_TEXT = 400_000
 
@@ -32,7 +34,7 @@ def stored_fields(document: Document) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "kind": document.kind,
         "title": document.title,
-        "lead": "" if document.body.startswith(document.lead) else document.lead,
+        "lead": "" if _opens_the_text(document) else document.lead,
         "body": document.body[:LONGEST_TEXT],
         "internal": document.internal[:LONGEST_TEXT],
         "other_titles": list(document.other_titles),
@@ -66,10 +68,15 @@ def lead_of(document: Document) -> str:
     return document.sections[0].text[:LEAD_LENGTH] if document.sections else ""
 
 
+def _opens_the_text(document: Document) -> bool:
+    first = document.sections[0].text if document.sections else ""
+    return (document.body or first).startswith(document.lead)
+
+
 def texts_of(document: Document) -> list[str]:
     """Return all that every reader of the document may find it by."""
     texts = [document.title, *document.other_titles]
-    if document.lead and not document.body.startswith(document.lead):
+    if document.lead and not _opens_the_text(document):
         texts.append(document.lead)
     texts.append(document.body)
     for section in document.sections:
@@ -108,7 +115,7 @@ def title_words(title: str) -> list[str]:
     """Return a title's words as typed, and its Chinese characters one by one."""
     found: list[str] = []
     for word in analysis.cut(analysis.fold(title).lower()):
-        if analysis.PAIRED.match(word):
+        if analysis.is_run(word):
             found.extend(word)
         else:
             found.append(word)
@@ -123,15 +130,22 @@ def pinyin_of(title: str) -> tuple[str, ...]:
     runs = analysis.han_runs(analysis.fold(title))
     if not runs:
         return ()
-    import pypinyin  # The tables take ten megabytes; readers never need them.
-
-    syllables = pypinyin.lazy_pinyin("".join(runs), errors="ignore")[: LONGEST_PINYIN + PINYIN_STARTS]
+    syllables = _pinyin()("".join(runs))[: LONGEST_PINYIN + PINYIN_STARTS]
     found: dict[str, None] = {}
     for start in range(min(len(syllables), PINYIN_STARTS)):
         rest = syllables[start : start + LONGEST_PINYIN]
         found["".join(rest)[:LONGEST_PINYIN]] = None
         found["".join(s[0] for s in rest if s)] = None
     return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _pinyin() -> Callable[[str], list[str]]:
+    # The tables take ten megabytes and half a second; readers never need them.
+    import pypinyin
+
+    pypinyin.load_phrases_dict({word: [["chóng"], [rest]] for word, rest in AGAIN.items()})
+    return partial(pypinyin.lazy_pinyin, errors="ignore")
 
 
 def epoch(moment: datetime | None) -> int:

@@ -37,7 +37,7 @@ def read_typed(text: str) -> Typed | None:
     if not words:
         return None
     prefix = ""
-    if text[-1:].isalnum() and not analysis.PAIRED.match(words[-1]):
+    if text[-1:].isalnum() and not analysis.is_run(words[-1]):
         prefix = words.pop()
     pinyin = "".join(text.lower().split())
     is_pinyin = len(pinyin) >= SHORTEST_PINYIN and pinyin.isascii() and pinyin.isalpha()

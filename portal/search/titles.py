@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_
+from sqlalchemy import ColumnElement, and_, func, or_, true
 
 LONGEST_PATTERN = 60
 
@@ -14,6 +14,7 @@ def holds_words(words: Collection[str], *columns: ColumnElement[Any]) -> ColumnE
     The words are literal: `%` and `_` mean themselves.
     """
     return and_(
+        true(),
         *(
             or_(*(func.lower(column).contains(word.lower()[:LONGEST_PATTERN], autoescape=True) for column in columns))
             for word in list(words)[:12]

@@ -68,8 +68,8 @@ class ResultsPage:
         return [value for place, value in enumerate(values) if place < MOST_SHOWN or value.selected]
 
     def trail(self, hit: Hit) -> list[str]:
-        """Return the names of the categories that a hit lies in, from the root down."""
-        return [self.category_names[slug] for slug in hit.categories if slug in self.category_names]
+        """Return the names of the categories that a hit lies in, from the root down; documents hold them leaf first."""
+        return [self.category_names[slug] for slug in reversed(hit.categories) if slug in self.category_names]
 
     def toggled(self, facet: str, value: str) -> list[str]:
         """Return the facet's values after choosing, or taking back, one."""

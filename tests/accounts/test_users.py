@@ -3,15 +3,15 @@
 import re
 from datetime import timedelta
 
+import pyotp
 import pytest
 
 from portal import audit
 from portal.access import Role
-from portal.accounts import second_factor, sessions, tokens, users
+from portal.accounts import second_factor, sessions, tokens, users, views
 from portal.accounts.models import APIToken, OneTimeToken, User, UserSession
 from portal.errors import Invalid, Missing, OperationError
 from portal.extensions import db
-from tests.people import PASSWORD
 
 
 def actions():
@@ -62,18 +62,20 @@ def change_company(user, people):
 
 
 def change_password(user, people):
-    users.change_password(user, present=PASSWORD, new="another long password")
+    users.set_password(user, "another long password", by=user.viewer)
+
+
+def sign_out_everywhere(user, people):
+    users.sign_out_everywhere(user, by=user.viewer)
 
 
 def set_second_factor(user, people):
     second_factor.prepare(user)
-    import pyotp
-
     assert second_factor.confirm(user, pyotp.TOTP(second_factor.pending_secret(user)).now(), by=user.viewer)
 
 
 def remove_second_factor(user, people):
-    users.remove_second_factor(user, by=people.fred.viewer)
+    second_factor.remove(user, by=people.fred.viewer)
 
 
 def renew_recovery_codes(user, people):
@@ -94,6 +96,7 @@ def disable(user, people):
         remove_second_factor,
         renew_recovery_codes,
         disable,
+        sign_out_everywhere,
     ],
 )
 def test_a_change_of_what_somebody_may_do_ends_everything(app, people, client_for, token_for, change):
@@ -212,7 +215,9 @@ def test_nobody_is_written_to_without_an_account(app, people, outgoing):
     assert outgoing() == []
 
 
-def test_links_are_built_from_the_settings(app, people, outgoing):
+def test_links_are_built_from_the_settings(app, people, outgoing, monkeypatch):
+    monkeypatch.setattr(views, "RESET_TAKES_S", 0)
+    app.config["WTF_CSRF_ENABLED"] = False  # Its cookie belongs to another host.
     app.test_client().post("/reset", data={"email": people.alice.email}, headers={"Host": "evil.example"})
     [letter] = outgoing()
     assert "http://127.0.0.1:8000/reset/" in letter.text

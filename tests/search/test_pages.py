@@ -1,0 +1,208 @@
+"""The search page and its JSON, through the front door."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from portal.extensions import db, now
+from portal.knowledge import articles
+from portal.search.current import EXTENSION
+from portal.search.engine import EngineDown
+from portal.search.models import SearchLog
+from portal.vocabulary import categories
+
+
+def titles(answer) -> list[str]:
+    return [hit["title"] for hit in answer.json["hits"]]
+
+
+@pytest.fixture
+def filled(library):
+    printers = categories.create(by=library.people.dora.viewer, changes={"name": "Printers", "name_zh": "打印机"})
+    library.write("Printer offline after update", "The printer shows E-1024.", category_id=printers.id, tags=["driver"])
+    library.write("打印机驱动程序怎么重装", "打开设置，删除驱动，再重新安装。", language="zh", category_id=printers.id)
+    library.write("Internal repair manual for printers", "Secret torque values.", audience="internal")
+    library.write("Draft about printers", "Not yet.", state="draft")
+    library.write("Network storage is slow", "Check the cable.")
+    library.catch_up()
+    return library
+
+
+def test_hits_are_ranked_marked_and_counted(filled, people, client_for) -> None:
+    answer = client_for(people.ann).get("/api/v1/search?q=printer+offline")
+    assert titles(answer) == ["Printer offline after update", "打印机驱动程序怎么重装"], "a synonym crosses languages"
+    hit = answer.json["hits"][0]
+    assert hit["highlights"]["title"] == "<mark>Printer</mark> <mark>offline</mark> after update"
+    assert hit["url"] == "/articles/printer-offline-after-update"
+    assert answer.json["total"] == 2
+    assert answer.json["facets"]["category"] == [
+        {"value": "printers", "label": "Printers", "count": 2, "selected": False}
+    ]
+
+
+@pytest.mark.parametrize("words", ["打印机", "打印機", "驅動程式", "ｐｒｉｎｔｅｒ", "E-1024"])
+def test_chinese_traditional_fullwidth_and_codes_find(filled, people, client_for, words) -> None:
+    assert client_for(people.ann).get("/api/v1/search", query_string={"q": words}).json["total"] >= 1
+
+
+def test_each_viewer_finds_and_counts_only_what_is_theirs(filled, people, client_for) -> None:
+    def total(person) -> int:
+        answer = client_for(person).get("/api/v1/search?q=printers")
+        counted = sum(value["count"] for value in answer.json["facets"]["kind"])
+        assert counted == answer.json["total"]
+        return answer.json["total"]
+
+    assert {p.name: total(p) for p in (people.ann, people.alice, people.carol, people.dora)} == {
+        "Ann": 2,
+        "Alice": 2,
+        "Carol": 3,
+        "Dora": 4,
+    }
+
+
+def test_a_withdrawn_article_disappears_before_the_index_knows(filled, people, client_for) -> None:
+    article = articles.get_readable(people.dora.viewer, "printer-offline-after-update")
+    articles.archive(article, by=people.dora.viewer)
+    answer = client_for(people.ann).get("/api/v1/search?q=printer+offline")
+    assert (answer.json["total"], titles(answer)) == (1, ["打印机驱动程序怎么重装"])
+
+
+def test_the_page_keeps_words_filters_and_order_in_its_address(filled, people, client_for) -> None:
+    page = client_for(people.ann).get("/search?q=printer&category=printers&sort=newest")
+    assert page.status_code == 200
+    assert 'value="printer"' in page.text
+    assert "Category:" in page.text
+    assert "<mark>Printer</mark>" in page.text
+    assert 'href="/search?q=printer&amp;sort=newest"' in page.text, "the chip can be taken away"
+
+
+def test_facets_are_named_in_the_readers_language(filled, people, client_for) -> None:
+    assert "打印机" in client_for(people.ann).get("/search?lang=zh", follow_redirects=True).text
+
+
+def test_nothing_found_says_so_and_offers_a_way_on(filled, people, client_for) -> None:
+    page = client_for(people.ann).get("/search?q=xylophone")
+    assert page.status_code == 200
+    assert "Nothing was found" in page.text
+
+
+def test_a_typing_error_is_mended_and_said(filled, people, client_for) -> None:
+    answer = client_for(people.ann).get("/api/v1/search?q=pritner")
+    assert answer.json["corrected_from"] == "pritner"
+    assert answer.json["did_you_mean"] == "printer"
+    assert answer.json["total"] == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("q=" + "x" * 1001, "q"),
+        ("page=0", "page"),
+        ("page=501&size=20", "page"),
+        ("page=x", "page"),
+        ("size=101", "size"),
+        ("kind=poem", "kind"),
+        ("sort=upside", "sort"),
+        ("updated=yesterday", "updated"),
+        ("assignee=carol", "assignee"),
+        ("q=a&q=b", "q"),
+    ],
+)
+def test_bad_parameters_are_named(filled, people, client_for, query, parameter) -> None:
+    browser = client_for(people.ann)
+    answer = browser.get(f"/api/v1/search?{query}")
+    assert answer.status_code == 400
+    assert parameter in answer.json["error"]["fields"]
+    page = browser.get(f"/search?{query}")
+    assert page.status_code == 400
+    assert answer.json["error"]["message"].split(":")[0] in page.text
+
+
+@pytest.mark.parametrize("text", ["\x00", "%ff", "\ud800", "(", "a AND", '"', "-", "kind:", "*", "\\", "🙂" * 300])
+def test_no_text_is_an_error(filled, people, client_for, text) -> None:
+    raw = text.encode("utf-8", "surrogatepass")
+    query = "q=" + "".join(f"%{byte:02x}" for byte in raw)
+    assert client_for(people.ann).get(f"/search?{query}").status_code in (200, 400)
+
+
+class DeadEngine:
+    """An engine that nobody answers for."""
+
+    name = "embedded"
+
+    def __getattr__(self, name):
+        def down(*_args, **_options):
+            raise EngineDown("nobody answers")
+
+        return down
+
+
+def test_without_an_engine_titles_are_searched_and_it_is_said(filled, app, people, client_for) -> None:
+    app.extensions[EXTENSION] = DeadEngine()
+    ann = client_for(people.ann)
+    answer = ann.get("/api/v1/search?q=printer")
+    assert answer.json["degraded"] is True
+    assert titles(answer) == ["Printer offline after update"]
+    page = ann.get("/search?q=printer")
+    assert page.status_code == 200
+    assert "Search is limited at the moment" in page.text
+    assert client_for(people.carol).get("/api/v1/search?q=internal+repair").json["total"] == 1
+    assert ann.get("/api/v1/search?q=internal+repair").json["total"] == 0
+    assert ann.get("/").status_code == 200
+    assert ann.get("/api/v1/suggest?q=pri").json == {"query": "pri", "degraded": True, "suggestions": []}
+
+
+def test_suggestions_are_permitted_titles(filled, people, client_for) -> None:
+    def offered(person, text) -> list[str]:
+        answer = client_for(person).get("/api/v1/suggest", query_string={"q": text})
+        return [item["title"] for item in answer.json["suggestions"]]
+
+    assert offered(people.ann, "print") == ["Printer offline after update"]
+    assert "Internal repair manual for printers" in offered(people.carol, "internal")
+    assert offered(people.ann, "internal") == []
+    assert offered(people.ann, "dayinji") == ["打印机驱动程序怎么重装"]
+
+
+def test_searches_are_logged_and_keystrokes_merged(filled, people, client_for) -> None:
+    alice = client_for(people.alice)
+    for words in ("pri", "printe", "printer"):
+        alice.get("/api/v1/search", query_string={"q": words})
+    client_for(people.ann).get("/search?q=storage")
+    logged = db.session.scalars(select(SearchLog).order_by(SearchLog.id)).all()
+    assert [(entry.words, entry.user_id, entry.viewer_kind) for entry in logged] == [
+        ("printer", people.alice.user_id, "customer"),
+        ("storage", None, "anonymous"),
+    ]
+    assert logged[0].total == 2
+
+
+def test_a_click_is_noted_once_and_only_by_its_searcher(filled, people, client_for) -> None:
+    alice = client_for(people.alice)
+    alice.get("/search?q=printer")
+    entry = db.session.scalars(select(SearchLog)).one()
+    client_for(people.bob).post(f"/api/v1/searches/{entry.id}/click?hit=article:1&rank=1")
+    db.session.refresh(entry)
+    assert entry.clicked is None
+    alice.csrf = False
+    assert alice.post(f"/api/v1/searches/{entry.id}/click?hit=article:1&rank=3").status_code == 204
+    alice.post(f"/api/v1/searches/{entry.id}/click?hit=article:2&rank=1")
+    db.session.refresh(entry)
+    assert (entry.clicked, entry.clicked_rank) == ("article:1", 3)
+    assert alice.post(f"/api/v1/searches/{entry.id}/click?hit=article:1&rank=0").status_code == 400
+
+
+def test_the_first_page_shows_topics_with_counts_for_its_reader(filled, people, client_for) -> None:
+    page = client_for(people.ann).get("/")
+    assert page.status_code == 200
+    assert "Printers" in page.text
+    assert "Internal repair manual" not in page.text
+    assert "Internal repair manual" in client_for(people.carol).get("/").text
+
+
+def test_the_filter_by_time_reaches_the_engine(filled, people, client_for) -> None:
+    today = now().date()
+    past = f"2020-01-01..{today - timedelta(days=2)}"
+    ann = client_for(people.ann)
+    assert ann.get(f"/api/v1/search?updated={past}").json["total"] == 0
+    assert ann.get("/api/v1/search?updated=day").json["total"] == 3
