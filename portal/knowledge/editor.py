@@ -215,21 +215,21 @@ def history(slug: str) -> str:
     )
 
 
-@blueprint.post("/articles/<slug>/history/<int:number>/restoration")
+@blueprint.post("/articles/<slug>/history/<int:version>/restoration")
 @needs(Permission.WRITE_ARTICLES)
-def restore(slug: str, number: int) -> Response:
+def restore(slug: str, version: int) -> Response:
     """Make an earlier version the newest."""
     found = find_article(slug)
     expected = request.form.get("version", type=int)
     try:
-        articles.restore(found, number=number, by=current_viewer(), expected_version=expected)
+        articles.restore(found, number=version, by=current_viewer(), expected_version=expected)
     except Conflict:
         flash(gettext("Somebody has saved a newer version in between. Look at it before you restore."), "warning")
         return redirect(url_for(".history", slug=found.slug), 303)
     except Invalid as invalid:
         flash(str(invalid), "danger")
         return redirect(url_for(".history", slug=found.slug), 303)
-    _say_saved(found, gettext("Version %(old)s is back, as version %(new)s.", old=number, new=found.version))
+    _say_saved(found, gettext("Version %(old)s is back, as version %(new)s.", old=version, new=found.version))
     return redirect(url_for("knowledge.article", slug=found.slug), 303)
 
 

@@ -13,9 +13,9 @@ from tests.people import People
 PAGES = ["", "/categories", "/products", "/families", "/tags", "/synonyms"]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_only_editors_come_in(people: People, client_for: Any, page: str) -> None:
-    path = "/vocabulary" + page
+@pytest.mark.parametrize("place", PAGES)
+def test_only_editors_come_in(people: People, client_for: Any, place: str) -> None:
+    path = "/vocabulary" + place
     assert client_for(people.ann).get(path).status_code == 303
     for person in (people.alice, people.carol):
         assert client_for(person).get(path).status_code == 403
