@@ -357,6 +357,18 @@ def test_an_import_is_taken_once_and_changed_lines_update(people):
     assert (third.subject, third.state) == ("Fixed", "open")
 
 
+def test_categories_and_products_are_known_by_slug_and_name(people):
+    db.session.add_all([Category(name="Warranty and repair", slug="warranty"), Product(name="Lathe 3", slug="lathe-3")])
+    db.session.commit()
+    lines = [
+        line(1, category="warranty", product="lathe 3"),
+        line(2, category="Warranty and Repair", product="lathe-3"),
+    ]
+    made = [db.session.get(Record, one.id) for one in records.import_batch(lines, source="old", by=None)]
+    assert {record.category.slug for record in made} == {"warranty"}
+    assert {record.product.slug for record in made} == {"lathe-3"}
+
+
 def test_a_customer_who_comes_later_is_linked_by_the_next_import(people):
     first = records.import_batch([line(customer="Gamma")], source="old", by=None)[0]
     assert first.outcome == "created"
