@@ -1,6 +1,5 @@
 """Service records: their life, who may do what, and how they come in."""
 
-import threading
 import time
 
 import pytest
@@ -234,50 +233,6 @@ def test_a_deleted_record_leaves_its_outbox_row_and_its_number_unused(people, as
     assert db.session.query(Entry).count() == 0
     assert outbox.version_of("record", record_id)[0] == 3
     assert records.create(by=people.alice.viewer, subject="next").number == "R-000002"
-
-
-def test_parallel_writers_get_different_numbers_and_lose_nothing(app, people, asked):
-    errors = []
-    asked_id = asked.id
-
-    def work(name):
-        try:
-            with app.app_context():
-                for n in range(6):
-                    records.create(by=people.alice.viewer, subject=f"{name} {n}")
-                    record = db.session.get(Record, asked_id)
-                    records.reply(record, by=people.alice.viewer, body=f"{name} {n}")
-        except Exception as error:  # noqa: BLE001  Told by the test below.
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
-    db.session.remove()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    numbers = db.session.scalars(select(Record.number)).all()
-    assert len(numbers) == len(set(numbers)) == 25
-    assert db.session.query(Entry).filter_by(kind="reply").count() == 24
-    assert outbox.version_of("record", asked_id)[0] == 25
-    assert list(audit.verify()) == []
-
-
-def test_one_form_sent_many_times_at_once_makes_one_record(app, people):
-    made = []
-
-    def send():
-        with app.app_context():
-            made.append(records.create(by=people.alice.viewer, subject="once", submission="s").id)
-
-    threads = [threading.Thread(target=send) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 5
-    assert len(set(made)) == 1
 
 
 # Imports
