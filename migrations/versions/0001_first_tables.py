@@ -95,6 +95,7 @@ def upgrade() -> None:
         sa.Column("owner", sa.String(length=64), nullable=False),
         sa.Column("key", sa.String(length=200), nullable=False),
         sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("reference", sa.String(length=40), nullable=True),
         sa.Column("status", sa.Integer(), nullable=True),
         sa.Column("body", sa.JSON(), nullable=True),
         sa.Column("location", sa.String(length=300), nullable=True),

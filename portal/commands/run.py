@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 import flask_migrate
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import message
@@ -24,6 +22,7 @@ from indexer.worker import Worker
 from portal.app import ROOT, create_app
 from portal.commands.processes import Family, NotStarted, Program, hold_lock
 from portal.extensions import db
+from portal.health.state import is_migrated
 from portal.queue import socket_path
 from portal.search.current import make_engine
 from portal.search.engine import EngineError, EngineLocked
@@ -108,13 +107,6 @@ def upgrade() -> None:
         # SQLite cannot reflect expressions of indices; nothing of ours is reflected.
         warnings.simplefilter("ignore")
         flask_migrate.upgrade()
-
-
-def is_migrated() -> bool:
-    """Say whether the tables are those that this version expects."""
-    head = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
-    with db.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == head
 
 
 def _require_tables() -> None:
