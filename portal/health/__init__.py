@@ -1,0 +1,1 @@
+"""What machines ask: is the process alive, can it serve, how far are its parts behind."""

@@ -1,0 +1,109 @@
+"""Looks at the parts that a portal needs, and at those it only misses.
+
+Database and migrations are required to serve.  Search and queue are not: without them pages still work, so they are
+reported and do not take a process out of a proxy's rotation.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import outbox, queue
+from portal.extensions import db, now
+from portal.mail.models import Message
+from portal.search import indices
+from portal.search.current import engine
+from portal.search.engine import EngineError
+from portal.search.models import SearchLog
+from portal.search.results import EngineHealth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Which parts answer."""
+
+    database: bool
+    migrations: bool
+    search: bool
+    queue: bool
+
+    @property
+    def is_ready(self) -> bool:
+        """Can serve: what is missing besides costs comfort only."""
+        return self.database and self.migrations
+
+
+def check_readiness() -> Readiness:
+    """Ask every part.  Never raises, and takes a few seconds at the most when parts do not answer."""
+    migrations = False
+    try:
+        migrations = is_migrated()
+        database = True
+    except SQLAlchemyError:
+        database = False
+    return Readiness(database=database, migrations=migrations, search=_engine_health().is_up, queue=queue.is_up())
+
+
+def is_migrated() -> bool:
+    """Say whether the tables are those that this version expects.
+
+    Raises:
+        SQLAlchemyError: the database does not answer.
+    """
+    head = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def _engine_health() -> EngineHealth:
+    try:
+        return engine().health()
+    except EngineError as error:
+        return EngineHealth(engine="", is_up=False, detail=str(error))
+
+
+class Parts(Collector):
+    """Figures for Prometheus, read from SQL and the engine at each scrape, so that any process may answer."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Give every figure once."""
+        counts = outbox.statistics()
+        yield GaugeMetricFamily("casebook_objects", "Objects that have a document", value=counts.objects)
+        yield GaugeMetricFamily("casebook_index_pending", "Documents the index is behind by", value=counts.pending)
+        yield GaugeMetricFamily("casebook_index_set_aside", "Documents the engine refused", value=counts.set_aside)
+        yield GaugeMetricFamily(
+            "casebook_index_oldest_pending_seconds", "Age of the oldest waiting change", value=counts.oldest_pending_s
+        )
+        health = _engine_health()
+        yield GaugeMetricFamily("casebook_index_documents", "Documents in the live index", value=health.documents)
+        yield GaugeMetricFamily("casebook_search_up", "Whether the engine answers", value=health.is_up)
+        yield GaugeMetricFamily("casebook_queue_up", "Whether the queue answers", value=queue.is_up())
+        yield GaugeMetricFamily("casebook_workers", "Running workers", value=len(indices.workers()))
+        waiting = db.session.scalar(select(func.count()).select_from(Message).where(Message.sent_at.is_(None))) or 0
+        yield GaugeMetricFamily("casebook_mails_waiting", "Mails not sent yet", value=waiting)
+        yield from self._searches()
+
+    def _searches(self) -> Iterator[Metric]:
+        recent = SearchLog.at >= now() - timedelta(minutes=5)
+        made, degraded, empty, took_ms = db.session.execute(
+            select(
+                func.count(),
+                func.count().filter(SearchLog.is_degraded),
+                func.count().filter(SearchLog.total == 0),
+                func.avg(SearchLog.took_ms),
+            ).where(recent)
+        ).one()
+        yield GaugeMetricFamily("casebook_searches_5m", "Searches of the last five minutes", value=made)
+        yield GaugeMetricFamily("casebook_searches_degraded_5m", "Those answered without the engine", value=degraded)
+        yield GaugeMetricFamily("casebook_searches_empty_5m", "Those that found nothing", value=empty)
+        yield GaugeMetricFamily(
+            "casebook_search_seconds_5m", "What those took on average", value=float(took_ms or 0) / 1000
+        )
