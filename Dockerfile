@@ -9,7 +9,7 @@ COPY . .
 RUN .venv/bin/pip install --no-deps --no-build-isolation --no-index -e .
 
 FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /var/lib/casebook --create-home casebook
+RUN useradd --system --uid 10001 --home-dir /var/lib/casebook --create-home casebook && chmod 700 /var/lib/casebook
 COPY --from=build /srv/casebook /srv/casebook
 WORKDIR /srv/casebook
 ENV PATH=/srv/casebook/.venv/bin:$PATH \

@@ -31,6 +31,7 @@ import portal.vocabulary.models
 import portal.vocabulary.views
 from portal import extensions, pages
 from portal.accounts.guard import refuse_undeclared
+from portal.safety import refuse_unsafe
 from portal.search import sources
 from portal.settings import Settings
 
@@ -51,6 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SettingsError: a setting cannot be used.
     """
     settings = settings or Settings.from_environ()
+    refuse_unsafe(settings)
     app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,

@@ -7,12 +7,13 @@ that everybody takes last cannot deadlock.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Index, String, select, update
+from sqlalchemy import JSON, ColumnElement, Index, String, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.access import Viewer
@@ -68,10 +69,13 @@ def append(
 
     `details` must be JSON and must not hold secrets or customers' contact data.
     """
-    locked = db.session.execute(update(AuditHead).where(AuditHead.id == 1).values(length=AuditHead.length + 1))
+    lengthen = update(AuditHead).where(AuditHead.id == 1).values(length=AuditHead.length + 1)
+    locked = db.session.execute(lengthen)
     if locked.rowcount == 0:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
-        db.session.add(AuditHead(id=1, length=1, hash=ORIGIN))
-        db.session.flush()
+        # Two may find no head at once; one of them makes it, and both go on behind each other.
+        dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
+        db.session.execute(dialect.insert(AuditHead).values(id=1, length=0, hash=ORIGIN).on_conflict_do_nothing())
+        db.session.execute(lengthen)
     head = db.session.execute(
         select(AuditHead).where(AuditHead.id == 1).execution_options(populate_existing=True)
     ).scalar_one()
@@ -110,6 +114,57 @@ def link(entry: AuditEntry) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Some entries, the newest first, and where the next page begins."""
+
+    entries: list[AuditEntry]
+    next_before: int | None
+
+
+def load_page(
+    *,
+    action: str = "",
+    kind: str = "",
+    object_id: int | None = None,
+    user_ids: Collection[int] | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    before: int | None = None,
+    size: int = 50,
+) -> AuditPage:
+    """Load the entries that meet all conditions given, the newest first, from before an entry's number on."""
+    wanted: list[ColumnElement[bool]] = []
+    if action:
+        wanted.append(AuditEntry.action == action)
+    if kind:
+        wanted.append(AuditEntry.object_kind == kind)
+    if object_id is not None:
+        wanted.append(AuditEntry.object_id == object_id)
+    if user_ids is not None:
+        wanted.append(AuditEntry.user_id.in_(user_ids))
+    if since is not None:
+        wanted.append(AuditEntry.at >= since)
+    if until is not None:
+        wanted.append(AuditEntry.at < until)
+    if before is not None and 0 < before < 2**31:
+        wanted.append(AuditEntry.id < before)
+    rows = db.session.scalars(select(AuditEntry).where(*wanted).order_by(AuditEntry.id.desc()).limit(size + 1)).all()
+    entries = list(rows[:size])
+    return AuditPage(entries, entries[-1].id if len(rows) > size else None)
+
+
+def load_actions() -> list[str]:
+    """Load what has been done so far, each name once."""
+    return list(db.session.scalars(select(AuditEntry.action).distinct().order_by(AuditEntry.action)))
+
+
+def load_kinds() -> list[str]:
+    """Load to what it was done, each kind once."""
+    kinds = select(AuditEntry.object_kind).where(AuditEntry.object_kind.is_not(None)).distinct()
+    return sorted(kind for kind in db.session.scalars(kinds) if kind)
+
+
 def verify() -> Iterator[Break]:
     """Walk the whole chain and yield every place where it does not hold.  Memory stays bounded."""
     before, expected_id = ORIGIN, 1
@@ -123,5 +178,7 @@ def verify() -> Iterator[Break]:
             yield Break(entry.id, "its fields were changed after it was written")
         before, expected_id = entry.hash, entry.id + 1
     head = db.session.get(AuditHead, 1, populate_existing=True)
+    if head is None and expected_id > 1:
+        yield Break(expected_id - 1, "the row that holds the end of the chain is missing")
     if head is not None and (head.length != expected_id - 1 or head.hash != before):
         yield Break(head.length, f"the chain should end at entry {head.length} and ends at {expected_id - 1}")

@@ -73,14 +73,13 @@ class Room:
     path: str
     label: LazyString
     needs: Permission
-    staff_label: LazyString | None = None
+    is_for_customers: bool = False
 
 
 ROOMS = (
     Room(path="/knowledge", label=lazy_gettext("Knowledge"), needs=Permission.READ),
-    Room(
-        path="/records", label=lazy_gettext("My requests"), staff_label=lazy_gettext("Requests"), needs=Permission.ASK
-    ),
+    Room(path="/requests", label=lazy_gettext("My requests"), needs=Permission.ASK, is_for_customers=True),
+    Room(path="/desk", label=lazy_gettext("Desk"), needs=Permission.WORK_RECORDS),
     Room(path="/customers", label=lazy_gettext("Customers"), needs=Permission.READ_CUSTOMERS),
     Room(path="/reports", label=lazy_gettext("Reports"), needs=Permission.READ_REPORTS),
     Room(path="/admin", label=lazy_gettext("Admin"), needs=Permission.READ_AUDIT),
@@ -265,9 +264,9 @@ def _context() -> dict[str, Any]:
         "locale": _locale(),
         "theme": choose_theme(),
         "rooms": [
-            (room.path, room.staff_label if someone.is_staff and room.staff_label else room.label)
+            (room.path, room.label)
             for room in ROOMS
-            if someone.can(room.needs) and opens(room.path)
+            if someone.can(room.needs) and not (room.is_for_customers and someone.is_staff) and opens(room.path)
         ],
     }
 

@@ -2,14 +2,13 @@
 
 import time
 
-from flask import Blueprint, Flask, current_app, flash, g, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, flash, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_wtf import FlaskForm
-from werkzeug.exceptions import Forbidden as ForbiddenAnswer
 from werkzeug.wrappers import Response
 
-from portal.access import Forbidden, Permission
+from portal.access import Permission
 from portal.accounts import guard, limits, me_views, sessions, sign_in, tokens, users
 from portal.accounts.answers import COOKIE_USER, caller, leave, too_many
 from portal.accounts.forms import CodeForm, NewPasswordForm, ResetForm, SignInForm, take_errors
@@ -184,10 +183,6 @@ def _keep_private(response: Response) -> Response:
     return response
 
 
-def _refuse(error: Forbidden) -> ResponseReturnValue:
-    return current_app.handle_http_exception(ForbiddenAnswer(str(error)))
-
-
 def _names() -> dict[str, str]:
     account = g.get("account")
     return {"viewer_name": account.name if account else ""}
@@ -202,7 +197,6 @@ def init_app(app: Flask) -> None:
     login.user_loader(guard.load_account)
     app.before_request(guard.check_request)
     app.after_request(_keep_private)
-    app.register_error_handler(Forbidden, _refuse)
     app.context_processor(_names)
     app.register_blueprint(blueprint)
     app.register_blueprint(me_views.blueprint)

@@ -91,7 +91,7 @@ def prepare(settings: Settings) -> None:
 def check_data_folder(folder: Path) -> None:
     """Refuse a data folder that cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"Casebook")
     except OSError as error:

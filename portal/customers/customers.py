@@ -23,7 +23,7 @@ from portal.encryption import blind_index
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.vocabulary.models import Product, Tag
-from portal.vocabulary.naming import load_or_add
+from portal.vocabulary.words import find_or_create
 
 KINDS = ("company", "person")
 MOST_CONTACTS = 50
@@ -392,8 +392,8 @@ def _held(customer: Customer, contact_id: int) -> Contact:
     raise Missing(_("There is no such contact."))
 
 
-def _record_ids(customer_id: int) -> Select[tuple[int]]:
-    return cast("Select[tuple[int]]", select(_RECORDS.c.id).where(_RECORDS.c.customer_id == customer_id))
+def _record_ids(customer_id: int) -> Select[int]:
+    return cast("Select[int]", select(_RECORDS.c.id).where(_RECORDS.c.customer_id == customer_id))
 
 
 def _commit_contact(customer: Customer, action: str, by: Viewer) -> None:
@@ -468,8 +468,10 @@ class _Words:
 
 def _load_words(*cleans: Mapping[str, Any]) -> _Words:
     return _Words(
-        tags=load_or_add(Tag, dict.fromkeys(name for clean in cleans for name in clean.get("tags") or ())),
-        products=load_or_add(Product, dict.fromkeys(name for clean in cleans for name in clean.get("products") or ())),
+        tags=find_or_create(Tag, dict.fromkeys(name for clean in cleans for name in clean.get("tags") or ())),
+        products=find_or_create(
+            Product, dict.fromkeys(name for clean in cleans for name in clean.get("products") or ())
+        ),
     )
 
 
@@ -585,7 +587,7 @@ def _import_lines(
     if touched:
         if renamed:
             wanted = select(_RECORDS.c.id).where(_RECORDS.c.customer_id.in_(renamed))
-            outbox.record_where("record", cast("Select[tuple[int]]", wanted))
+            outbox.record_where("record", cast("Select[int]", wanted))
         outbox.record(*touched.values(), bulk=True)
         audit.append("customer.imported", by=by, kind="customer", details={"source": source, "customers": len(touched)})
     outcomes = [Outcome(status, customer.id if customer else None, reason) for status, customer, reason in done]

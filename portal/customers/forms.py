@@ -5,7 +5,7 @@ from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import FieldList, Form, FormField, HiddenField, SelectField, StringField, TextAreaField
+from wtforms import FieldList, Form, FormField, HiddenField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
 from portal.customers import customers
@@ -46,10 +46,10 @@ class CustomerForm(FlaskForm):
     """A customer profile with its contacts."""
 
     version = HiddenField()
-    kind = SelectField(_("Kind"), choices=list(KIND_NAMES.items()), default="company")
+    kind = SelectField(_("Kind"), choices=[SelectChoice(*one) for one in KIND_NAMES.items()], default="company")
     name = StringField(_("Name"), [InputRequired()])
     region = StringField(_("Country or region"), description=_("Phone numbers are understood by it."))
-    language = SelectField(_("Language"), choices=list(LANGUAGE_NAMES.items()), default="en")
+    language = SelectField(_("Language"), choices=[SelectChoice(*one) for one in LANGUAGE_NAMES.items()], default="en")
     segment = StringField(_("Segment"))
     tags = StringField(_("Tags"), description=_("Separated by commas."))
     products = StringField(_("Products owned"), description=_("Separated by commas."))

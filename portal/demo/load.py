@@ -201,7 +201,8 @@ def _load_categories(written: Sequence[Mapping[str, Any]], *, by: Viewer) -> dic
             changes={
                 "name": one["en"],
                 "name_zh": one["zh"],
-                "description": f"{one['about_en']} · {one['about_zh']}",
+                "description": one["about_en"],
+                "description_zh": one["about_zh"],
                 "audience": one.get("audience", "public"),
                 "position": position,
                 "parent_id": found[one["parent"]].id if "parent" in one else None,

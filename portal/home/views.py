@@ -1,5 +1,6 @@
 """The first page: the search box, the categories with their counts, what is used most and what is new."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,6 +22,7 @@ from portal.vocabulary.models import Category
 blueprint = Blueprint("home", __name__)
 log = structlog.get_logger(__name__)
 LISTED = 6
+LOOKED_AT = 40
 MOST_PLACES = 12
 ARTICLES = {"kind": ("faq", "case_study"), "status": ("published",)}
 
@@ -31,6 +33,7 @@ class Place:
 
     category: Category
     label: str
+    about: str
     count: int | None
 
 
@@ -47,19 +50,22 @@ class HomePage:
 
 def build_page(viewer: Viewer, locale: str) -> HomePage:
     """Ask the engine once for what is used most, with the counts, and once for what is new."""
-    asked = SearchRequest(viewer=viewer, filters=ARTICLES, sort="popular", size=LISTED, with_highlights=False)
+    asked = SearchRequest(viewer=viewer, filters=ARTICLES, sort="popular", size=LOOKED_AT, with_highlights=False)
     tops = [category for category in categories.load_all(viewer) if category.parent_id is None]
     try:
         popular = engine().search(asked)
         newest = engine().search(
             SearchRequest(
-                viewer=viewer, filters=ARTICLES, sort="newest", size=LISTED, with_highlights=False, with_facets=False
+                viewer=viewer, filters=ARTICLES, sort="newest", size=LOOKED_AT, with_highlights=False, with_facets=False
             )
         )
     except EngineError as error:
         log.warning("the first page is degraded", reason=str(error))
         _, hits = findable.find_titles(viewer, (), ARTICLES["kind"], LISTED, 0)
-        places = [Place(category=top, label=top.label(locale), count=None) for top in tops[:MOST_PLACES]]
+        places = [
+            Place(category=top, label=top.label(locale), about=top.about(locale), count=None)
+            for top in tops[:MOST_PLACES]
+        ]
         more = len(tops) > MOST_PLACES
         return HomePage(places=places, has_more_places=more, popular=(), newest=tuple(hits), degraded=True)
     counts = {value.value: value.count for value in popular.facets.get("category", ())}
@@ -67,15 +73,21 @@ def build_page(viewer: Viewer, locale: str) -> HomePage:
     fullest = {top.id for top in sorted(tops, key=lambda top: -counts.get(top.slug, 0))[:MOST_PLACES]}
     return HomePage(
         places=[
-            Place(category=top, label=top.label(locale), count=counts.get(top.slug, 0))
+            Place(category=top, label=top.label(locale), about=top.about(locale), count=counts.get(top.slug, 0))
             for top in tops
             if top.id in fullest
         ],
         has_more_places=len(tops) > MOST_PLACES,
-        popular=still_readable(viewer, popular.hits, registry()),
-        newest=still_readable(viewer, newest.hits, registry()),
+        popular=_listed(viewer, popular.hits, locale),
+        newest=_listed(viewer, newest.hits, locale),
         degraded=False,
     )
+
+
+def _listed(viewer: Viewer, hits: Sequence[Hit], locale: str) -> tuple[Hit, ...]:
+    """Take the first few, those in the reader's language before all others."""
+    own_language_first = sorted(hits, key=lambda hit: hit.language != locale)
+    return still_readable(viewer, tuple(own_language_first[:LISTED]), registry())
 
 
 @blueprint.get("/")

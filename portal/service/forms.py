@@ -1,21 +1,22 @@
 """What people fill in about records.  A form takes the fields it declares; `records` judges what they may hold."""
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO, cast
 
 from flask_babel import get_locale, gettext
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
 from sqlalchemy import select
-from wtforms import HiddenField, MultipleFileField, SelectField, StringField, TextAreaField
+from werkzeug.datastructures import FileStorage
+from wtforms import HiddenField, MultipleFileField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
 from portal.access import Viewer
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.service.models import KINDS, Record
-from portal.service.records import load_staff, may_choose, shape
+from portal.service.models import Record
+from portal.service.records import Upload, load_staff, may_choose, shape
 from portal.vocabulary.models import Category, Product
 
 KIND_NAMES = {
@@ -35,6 +36,11 @@ STATE_NAMES = {
 LANGUAGE_NAMES = {"en": "English", "zh": "中文"}
 
 
+def as_choices(pairs: Iterable[tuple[str, Any]]) -> list[SelectChoice]:
+    """Return pairs of value and name as a select takes them."""
+    return [SelectChoice(value, label) for value, label in pairs]
+
+
 def show_errors(form: FlaskForm, invalid: Invalid) -> None:
     """Put the sentences of a refusal beside the fields they speak of; the others stand on top."""
     for name, sentence in invalid.fields.items():
@@ -51,7 +57,18 @@ class SubmittedOnce(FlaskForm):
     submission = HiddenField(default=lambda: str(uuid.uuid4()))
 
 
-class AskForm(SubmittedOnce):
+class FileForm(SubmittedOnce):
+    """A form that takes files along."""
+
+    files = MultipleFileField(_("Files"), description=_("Photos, documents or logs, at most 25 MB each."))
+
+    def uploads(self) -> list[Upload]:
+        """Return the chosen files."""
+        chosen = [file for file in self.files.data or () if isinstance(file, FileStorage) and file.filename]
+        return [Upload(file.filename or "", cast("BinaryIO", file.stream)) for file in chosen]
+
+
+class AskForm(FileForm):
     """A customer's request."""
 
     subject = StringField(_("What is it about?"), [InputRequired()])
@@ -59,18 +76,17 @@ class AskForm(SubmittedOnce):
         _("What happened, and what did you expect?"),
         description=_("Error messages and what you already tried help us most."),
     )
-    kind = SelectField(_("Kind"), choices=[(kind, KIND_NAMES[kind]) for kind in KINDS], default="request")
+    kind = SelectField(_("Kind"), choices=as_choices(KIND_NAMES.items()), default="request")
     product_id = SelectField(_("Product"), validate_choice=False)
     serial_number = StringField(_("Serial number"), description=_("It stands on the type plate."))
     category_id = SelectField(_("Topic"), validate_choice=False)
-    files = MultipleFileField(_("Files"), description=_("Photos, documents or logs."))
 
     @classmethod
     def build(cls, viewer: Viewer, **values: Any) -> "AskForm":
         """Make the form with the choices this viewer has."""
         form = cls(**values)
-        form.product_id.choices = product_choices()
-        form.category_id.choices = category_choices(viewer)
+        form.product_id.choices = as_choices(product_choices())
+        form.category_id.choices = as_choices(category_choices(viewer))
         return form
 
     def fields(self) -> dict[str, Any]:
@@ -87,14 +103,14 @@ class DetailsForm(SubmittedOnce):
     contact_id = SelectField(_("Contact"), validate_choice=False)
     subject = StringField(_("Subject"), [InputRequired()])
     description = TextAreaField(_("Description"))
-    kind = SelectField(_("Kind"), choices=list(KIND_NAMES.items()), default="request")
-    priority = SelectField(_("Priority"), choices=list(PRIORITY_NAMES.items()), default="normal")
+    kind = SelectField(_("Kind"), choices=as_choices(KIND_NAMES.items()), default="request")
+    priority = SelectField(_("Priority"), choices=as_choices(PRIORITY_NAMES.items()), default="normal")
     product_id = SelectField(_("Product"), validate_choice=False)
     serial_number = StringField(_("Serial number"))
     category_id = SelectField(_("Category"), validate_choice=False)
     assignee_id = SelectField(_("Assignee"), validate_choice=False)
     tags = StringField(_("Tags"), description=_("Separated by commas."))
-    language = SelectField(_("Language"), choices=list(LANGUAGE_NAMES.items()), default="en")
+    language = SelectField(_("Language"), choices=as_choices(LANGUAGE_NAMES.items()), default="en")
 
     NAMES = (
         "subject",
@@ -117,11 +133,11 @@ class DetailsForm(SubmittedOnce):
     ) -> "DetailsForm":
         """Make the form; `customers` and `contacts` are the choices for the caller."""
         form = cls(**values)
-        form.customer_id.choices = [("", gettext("No customer")), *customers]
-        form.contact_id.choices = [("", gettext("No contact")), *contacts]
-        form.product_id.choices = product_choices()
-        form.category_id.choices = category_choices(viewer)
-        form.assignee_id.choices = staff_choices()
+        form.customer_id.choices = as_choices([("", gettext("No customer")), *customers])
+        form.contact_id.choices = as_choices([("", gettext("No contact")), *contacts])
+        form.product_id.choices = as_choices(product_choices())
+        form.category_id.choices = as_choices(category_choices(viewer))
+        form.assignee_id.choices = as_choices(staff_choices())
         return form
 
     def fields(self) -> dict[str, Any]:
@@ -139,12 +155,11 @@ def details_of(record: Record) -> dict[str, Any]:
     }
 
 
-class EntryForm(SubmittedOnce):
+class EntryForm(FileForm):
     """A reply or an internal note."""
 
     body = TextAreaField(_("Your reply"), [InputRequired()])
     state = SelectField(_("Then"), validate_choice=False)
-    files = MultipleFileField(_("Files"))
 
 
 class ResolutionForm(FlaskForm):

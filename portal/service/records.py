@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, BinaryIO, TypedDict, Unpack, cast
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
@@ -21,6 +21,8 @@ from sqlalchemy.orm import joinedload, selectinload
 from portal import audit, outbox
 from portal.access import Audience, Permission, Role, Viewer, narrowest
 from portal.accounts.models import User
+from portal.attachments import attachments
+from portal.attachments.models import Attachment
 from portal.customers import points
 from portal.customers.customers import Outcome, Status
 from portal.customers.models import Contact, Customer
@@ -42,7 +44,7 @@ from portal.service.models import (
     RecordLink,
 )
 from portal.vocabulary.models import Category, Product, Tag
-from portal.vocabulary.naming import load_or_add
+from portal.vocabulary.words import find_or_create
 
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "new": ("open", "waiting", "resolved", "closed"),
@@ -56,6 +58,14 @@ ACTIVE = ("new", "open", "waiting")
 DONE = ("resolved", "closed")
 LONGEST_TEXT = 100_000
 STAFF_ROLES = (Role.AGENT, Role.EDITOR, Role.MANAGER, Role.ADMIN)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file on its way in."""
+
+    file_name: str
+    stream: BinaryIO
 
 
 class RecordFields(TypedDict, total=False):
@@ -102,11 +112,17 @@ _RULES: Mapping[str, tuple[Any, dict[str, Any]]] = {
 # Opening and changing
 
 
-def create(*, by: Viewer, submission: str | None = None, **fields: Unpack[RecordFields]) -> Record:
+def create(
+    *,
+    by: Viewer,
+    submission: str | None = None,
+    files: Sequence[Upload] = (),
+    **fields: Unpack[RecordFields],
+) -> Record:
     """Open a record.  A customer opens it for their own company; staff may name any customer.
 
     `submission` names one sending of a form: sent again by the same person, it gives back the record it made.
-    Commits the record with its outbox row and an audit entry.
+    Commits the record with its files, its outbox row and an audit entry.
 
     Raises:
         Forbidden: the viewer may not ask.
@@ -128,6 +144,11 @@ def create(*, by: Viewer, submission: str | None = None, **fields: Unpack[Record
         # The same form, sent twice at one moment: the other sending won, and its record is this one's answer.
         db.session.rollback()
         return db.session.scalars(select(Record).where(Record.submission == key)).one()
+    try:
+        _attach(record, by, files, is_internal=False)
+    except Invalid:
+        db.session.rollback()
+        raise
     audit.append("record.created", by=by, kind="record", object_id=record.id)
     db.session.commit()
     outbox.nudge()
@@ -186,34 +207,55 @@ def assign(record: Record, *, by: Viewer, assignee_id: int | None) -> Record:
     return record
 
 
-def reply(record: Record, *, by: Viewer, body: str, state: str | None = None, submission: str | None = None) -> Entry:
+def reply(
+    record: Record,
+    *,
+    by: Viewer,
+    body: str,
+    state: str | None = None,
+    submission: str | None = None,
+    files: Sequence[Upload] = (),
+) -> Entry:
     """Add a public reply.  A customer's reply opens a waiting or finished record again; the first one of staff opens
-    a new one, unless `state` says where it goes.  Staff's replies are mailed to whoever asked.
+    a new one, unless `state` says where it goes.  Staff's replies are mailed to whoever asked.  Files may stand alone.
 
-    Commits the entry with the record's outbox row, the mail and an audit entry.
+    Commits the entry with its files, the record's outbox row, the mail and an audit entry.
 
     Raises:
-        Invalid: the text cannot be used, or the state cannot follow.
+        Invalid: the text or a file cannot be used, or the state cannot follow.
         Missing: the record is not this viewer's, or was deleted in between.
     """
-    clean = _body(body)
-    return _answer(record, by=by, kind="reply", body=clean, state=state, submission=submission)
+    clean = _body(body, required=not files)
+    return _answer(record, by=by, kind="reply", body=clean, state=state, submission=submission, files=files)
 
 
-def note(record: Record, *, by: Viewer, body: str, submission: str | None = None) -> Entry:
-    """Add an internal note, which no customer ever sees.  Commits it with the record's outbox row and an audit entry.
+def note(
+    record: Record, *, by: Viewer, body: str, submission: str | None = None, files: Sequence[Upload] = ()
+) -> Entry:
+    """Add an internal note, which no customer ever sees, nor its files.
+
+    Commits it with its files, the record's outbox row and an audit entry.
 
     Raises:
         Forbidden: the viewer does not work on records.
-        Invalid: the text cannot be used.
+        Invalid: the text or a file cannot be used.
         Missing: the record was deleted in between.
     """
     by.require(Permission.WORK_RECORDS)
-    clean = _body(body)
-    return _answer(record, by=by, kind="note", body=clean, state=None, submission=submission)
+    clean = _body(body, required=not files)
+    return _answer(record, by=by, kind="note", body=clean, state=None, submission=submission, files=files)
 
 
-def _answer(record: Record, *, by: Viewer, kind: str, body: str, state: str | None, submission: str | None) -> Entry:
+def _answer(
+    record: Record,
+    *,
+    by: Viewer,
+    kind: str,
+    body: str,
+    state: str | None,
+    submission: str | None,
+    files: Sequence[Upload],
+) -> Entry:
     key = _submission_key(by, submission)
     try:
         with _changing(record, by) as record:
@@ -227,6 +269,7 @@ def _answer(record: Record, *, by: Viewer, kind: str, body: str, state: str | No
             if kind == "reply":
                 _move_after_reply(record, by, state)
                 _mail(record, by, "record_reply", body)
+            _attach(record, by, files, is_internal=kind == "note")
             record.updated_at = now()
             db.session.flush()
             audit.append(f"record.{kind}", by=by, kind="record", object_id=record.id, details={"entry_id": entry.id})
@@ -410,6 +453,7 @@ def delete(record: Record, *, by: Viewer) -> None:
     by.require(Permission.EXPORT)
     with _changing(record, by) as record:
         record_id, number = record.id, record.number
+        attachments.delete_all("record", record_id)
         db.session.delete(record)
         db.session.flush()
         audit.append("record.deleted", by=by, kind="record", object_id=record_id, details={"number": number})
@@ -439,6 +483,24 @@ def load_timeline(viewer: Viewer, record: Record) -> Sequence[Entry]:
     if not viewer.is_staff:
         wanted = wanted.where(Entry.is_internal.is_(False), Entry.kind != "note")
     return db.session.scalars(wanted.options(joinedload(Entry.by)).order_by(Entry.at, Entry.id)).all()
+
+
+def load_files(viewer: Viewer, record: Record) -> dict[int, Attachment]:
+    """Return the files of a record that this viewer may read, by id."""
+    found = attachments.load_for("record", record.id, with_internal=viewer.is_staff)
+    return {attachment.id: attachment for attachment in found}
+
+
+def get_file(viewer: Viewer, record: Record, attachment_id: int) -> Attachment:
+    """Return one file of a record.
+
+    Raises:
+        Missing: the record has none of this id, or it belongs to a note that this viewer may not read.
+    """
+    found = attachments.find(attachment_id, owner_kind="record", owner_id=record.id, with_internal=viewer.is_staff)
+    if found is None:
+        raise Missing(_("There is no such record."))
+    return found
 
 
 def load_articles(viewer: Viewer, record: Record) -> Sequence[Article]:
@@ -521,9 +583,9 @@ def _submission_key(by: Viewer, submission: str | None) -> str | None:
     return f"{by.user_id}:{submission[:80]}" if submission else None
 
 
-def _body(body: object) -> str:
+def _body(body: object, *, required: bool) -> str:
     check = Check()
-    clean = check.read("body", text, body, most=LONGEST_TEXT, required=True)
+    clean = check.read("body", text, body, most=LONGEST_TEXT, required=required)
     check.finish()
     return clean or ""
 
@@ -539,6 +601,24 @@ def _enter(record: Record, by: Viewer | None, kind: str, **values: Any) -> Entry
     entry.record_id = record.id
     db.session.add(entry)
     return entry
+
+
+def _attach(record: Record, by: Viewer, files: Sequence[Upload], *, is_internal: bool) -> None:
+    """Store files, each with an entry of its own in the timeline."""
+    for file in files:
+        try:
+            stored = attachments.store(
+                file.stream,
+                file_name=file.file_name,
+                owner_kind="record",
+                owner_id=record.id,
+                by=by,
+                is_internal=is_internal,
+            )
+        except Invalid as invalid:
+            raise Invalid({"files": " ".join(invalid.fields.values())}) from None
+        db.session.flush()
+        _enter(record, by, "attachment", attachment_id=stored.id, is_internal=is_internal)
 
 
 def _move(record: Record, by: Viewer, state: str, *, body: str = "") -> None:
@@ -654,7 +734,7 @@ def _apply(record: Record, clean: Mapping[str, Any]) -> set[str]:
         # A contact belongs to the customer that the record has just left.
         record.contact_id = None
     if "tags" in clean:
-        tags = list(dict.fromkeys(load_or_add(Tag, clean["tags"]).values()))
+        tags = list(dict.fromkeys(find_or_create(Tag, clean["tags"]).values()))
         if set(record.tags) != set(tags):
             record.tags = tags
             changed.add("tags")
@@ -812,9 +892,9 @@ def _load_known(lines: Sequence[_Line], source: str) -> _Known:
     return _Known(
         customers=customers,
         users={user.email: user for user in users},
-        products=load_or_add(Product, named("product")),
-        categories=load_or_add(Category, named("category")),
-        tags=load_or_add(Tag, {tag for line in lines for tag in line.clean.get("tags") or ()}),
+        products=find_or_create(Product, named("product")),
+        categories=find_or_create(Category, named("category")),
+        tags=find_or_create(Tag, {tag for line in lines for tag in line.clean.get("tags") or ()}),
     )
 
 

@@ -1,6 +1,6 @@
 """The pages of service: asking, one's own requests, the desk, and a record with all that is done to it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ from flask_babel import gettext
 
 from portal.access import Permission, Viewer
 from portal.accounts.guard import current_viewer, needs
+from portal.attachments import download
+from portal.attachments.models import Attachment
 from portal.customers import customers
 from portal.customers.models import Customer
 from portal.customers.views import show_beside
@@ -24,6 +26,7 @@ from portal.service.forms import (
     DetailsForm,
     EntryForm,
     ResolutionForm,
+    as_choices,
     details_of,
     show_errors,
     staff_choices,
@@ -57,7 +60,7 @@ def send_request() -> ResponseReturnValue:
     if "look" in request.form:
         return _ask_page(form)
     try:
-        record = records.create(by=viewer, submission=form.submission.data, **form.fields())
+        record = records.create(by=viewer, submission=form.submission.data, files=form.uploads(), **form.fields())
     except Invalid as invalid:
         show_errors(form, invalid)
         return _ask_page(form), 422
@@ -220,6 +223,7 @@ class RecordPage:
 
     record: Record
     entries: Sequence[Entry]
+    files: Mapping[int, Attachment]
     articles: Sequence[Article]
     linked: Sequence[Record]
     next_states: Sequence[tuple[str, Any]]
@@ -246,10 +250,11 @@ def _record_page(
     following = [(state, STATE_NAMES[state]) for state in records.next_states(record)]
     stay = [("", gettext("Leave it %(state)s", state=str(STATE_NAMES[record.state]).lower()))]
     entry_form = entry_form or EntryForm(formdata=None)
-    entry_form.state.choices = [*stay, *following]
+    entry_form.state.choices = as_choices([*stay, *following])
     common: dict[str, Any] = {
         "record": record,
         "entries": records.load_timeline(viewer, record),
+        "files": records.load_files(viewer, record),
         "articles": records.load_articles(viewer, record),
         "linked": records.load_linked(viewer, record),
         "next_states": following,
@@ -292,18 +297,28 @@ def add_entry(number: str) -> ResponseReturnValue:
     viewer = current_viewer()
     record = records.get_readable(viewer, number)
     form = EntryForm()
-    body, submission = form.body.data or "", form.submission.data
+    body = form.body.data or ""
+    once: Any = {"submission": form.submission.data, "files": form.uploads()}
     try:
         if not viewer.is_staff:
-            entry = records.reply(record, by=viewer, body=body, submission=submission)
+            entry = records.reply(record, by=viewer, body=body, **once)
         elif _sent("kind") == "reply":
-            entry = records.reply(record, by=viewer, body=body, state=form.state.data or None, submission=submission)
+            entry = records.reply(record, by=viewer, body=body, state=form.state.data or None, **once)
         else:
-            entry = records.note(record, by=viewer, body=body, submission=submission)
+            entry = records.note(record, by=viewer, body=body, **once)
     except Invalid as invalid:
         show_errors(form, invalid)
         return _record_page(record, entry_form=form), 422
     return _to(record, anchor=f"entry-{entry.id}")
+
+
+@blueprint.get(RECORD + "/attachments/<int:attachment_id>")
+@needs(Permission.ASK)
+def attachment(number: str, attachment_id: int) -> ResponseReturnValue:
+    """Give a file of a record; a picture may be looked at in place."""
+    viewer = current_viewer()
+    file = records.get_file(viewer, records.get_readable(viewer, number), attachment_id)
+    return download.send(file, in_place=request.args.get("show") == "1")
 
 
 @blueprint.post(RECORD + "/resolution")
@@ -427,7 +442,7 @@ def _details_conflict(number: str, form: DetailsForm, conflict: Conflict) -> Res
 
 def _named(form: DetailsForm, name: str, value: object) -> str:
     """Return what a select shows for a value, or the value itself."""
-    choices = dict(getattr(form[name], "choices", None) or [])
+    choices = {choice.value: choice.label for choice in getattr(form[name], "choices", None) or ()}
     return str(choices.get(str(value or ""), value or ""))
 
 

@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.vocabulary import words
 from portal.vocabulary.models import Category
 
-FIELDS = ("name", "name_zh", "description", "audience", "position", "parent_id")
+FIELDS = ("name", "name_zh", "description", "description_zh", "audience", "position", "parent_id")
 DEEPEST = 8
 
 
@@ -199,11 +199,8 @@ def _checked(changes: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
     words.refuse_unknown(changes, FIELDS)
     values = words.checked_names(changes, is_new=is_new)
     errors: dict[str, str] = {}
-    if "description" in changes:
-        try:
-            values["description"] = words.checked_line(changes["description"], most=2000)
-        except ValueError as error:
-            errors["description"] = str(error)
+    for field in {"description", "description_zh"} & changes.keys():
+        _read_line(field, changes[field], values, errors)
     if "audience" in changes:
         if changes["audience"] in set(Audience):
             values["audience"] = str(changes["audience"])
@@ -223,6 +220,13 @@ def _checked(changes: Mapping[str, Any], *, is_new: bool) -> dict[str, Any]:
     if errors:
         raise Invalid(errors)
     return values
+
+
+def _read_line(field: str, value: object, values: dict[str, Any], errors: dict[str, str]) -> None:
+    try:
+        values[field] = words.checked_line(value, most=2000)
+    except ValueError as error:
+        errors[field] = str(error)
 
 
 def _settle(category: Category) -> None:

@@ -29,6 +29,7 @@ class Category(Named, Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("category.id"), index=True)
     position: Mapped[int] = mapped_column(default=0)
     description: Mapped[str] = mapped_column(Text, default="")
+    description_zh: Mapped[str] = mapped_column(Text, default="")
     audience: Mapped[str] = mapped_column(String(20), default="public")
     effective_audience: Mapped[str] = mapped_column(String(20), default="public")
     """The narrowest audience from here up to the root; kept by `categories.save`."""
@@ -36,6 +37,10 @@ class Category(Named, Base):
 
     parent: Mapped["Category | None"] = relationship(remote_side="Category.id", back_populates="children")
     children: Mapped[list["Category"]] = relationship(back_populates="parent", order_by="Category.position")
+
+    def about(self, locale: str) -> str:
+        """Return the description in the reader's language, or the English one where there is none."""
+        return self.description_zh if locale.startswith("zh") and self.description_zh else self.description
 
     def path(self) -> list["Category"]:
         """Return the categories from the root down to this one."""

@@ -65,6 +65,25 @@ def test_every_error(open_page: Open, guide_url: str, language: str, theme: str,
     assert found == {status: [] for status in STATUSES}
 
 
+@look
+def test_the_palette_the_keys_and_the_menus(
+    open_page: Open, guide_url: str, language: str, theme: str, size: dict[str, int]
+) -> None:
+    page = open_page(f"{guide_url}/style-guide/error/500?as=admin", language=language, theme=theme, size=size)
+    page.keyboard.press("Control+k")
+    page.locator("#q-palette-suggestions [role=option]").first.wait_for()
+    assert complaints(page) == []
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("?")
+    page.locator("dialog#keys[open]").wait_for()
+    assert complaints(page) == []
+    page.keyboard.press("Escape")
+    for menu in page.locator("details.menu > summary").all():
+        menu.click()
+        assert complaints(page) == []
+
+
 def test_the_check_finds_what_is_wrong(open_page: Open, guide_url: str) -> None:
     page = open_page(f"{guide_url}/knowledge", size=PHONE)
     page.evaluate(

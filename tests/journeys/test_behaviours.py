@@ -43,12 +43,52 @@ def away_from_fields(page: Page) -> None:
 # Keys
 
 
-@pytest.mark.parametrize("key", ["/", "Control+k", "Meta+k"])
-def test_keys_open_the_search(guide: Page, key: str) -> None:
+def test_a_slash_goes_to_the_search_box_in_sight(guide: Page) -> None:
     away_from_fields(guide)
-    guide.keyboard.press(key)
+    guide.keyboard.press("/")
     expect(guide.locator("#q-large")).to_be_focused()
     assert guide.locator("#q-large").input_value() == ""
+
+
+def test_a_slash_far_down_the_page_opens_the_palette_and_keeps_the_place(guide: Page) -> None:
+    away_from_fields(guide)
+    guide.evaluate("scrollTo(0, 2500)")
+    guide.keyboard.press("/")
+    expect(guide.locator("#q-palette")).to_be_focused()
+    assert guide.evaluate("scrollY") == 2500
+
+
+@pytest.mark.parametrize("key", ["Control+k", "Meta+k"])
+def test_the_palette_opens_from_a_field_too_and_escape_returns_there(guide: Page, key: str) -> None:
+    guide.locator("#subject").focus()
+    guide.keyboard.press(key)
+    expect(guide.locator("#q-palette")).to_be_focused()
+    guide.keyboard.press("Escape")
+    expect(guide.locator("dialog#palette")).to_be_hidden()
+    expect(guide.locator("#subject")).to_be_focused()
+
+
+def test_the_palette_runs_actions_and_shows_their_keys(guide: Page) -> None:
+    offer(guide, [])
+    guide.keyboard.press("Control+k")
+    options = guide.locator("#q-palette-suggestions [role=option]")
+    expect(options).to_have_text(["Go to: Knowledge", "Go to: Requests", "Go to: Customers", "Open a dialogo"])
+    guide.keyboard.type("dialog")
+    expect(options).to_have_count(3)
+    guide.keyboard.press("ArrowDown")
+    guide.keyboard.press("Enter")
+    expect(guide.locator("dialog#palette")).to_be_hidden()
+    expect(guide.locator("dialog#sample")).to_be_visible()
+
+
+def test_an_action_has_its_key_and_the_list_of_keys_names_it(guide: Page) -> None:
+    away_from_fields(guide)
+    guide.keyboard.press("?")
+    expect(guide.locator("[data-keys-here]")).to_have_text("oOpen a dialog")
+    guide.keyboard.press("Escape")
+    away_from_fields(guide)
+    guide.keyboard.press("o")
+    expect(guide.locator("dialog#sample")).to_be_visible()
 
 
 def test_keys_are_silent_while_typing_and_composing(guide: Page) -> None:
@@ -79,7 +119,7 @@ def test_a_question_mark_lists_the_keys_and_they_can_be_switched_off(guide: Page
     guide.keyboard.press("/")
     expect(guide.locator("#q-large")).not_to_be_focused()
     guide.keyboard.press("Control+k")
-    expect(guide.locator("#q-large")).to_be_focused()
+    expect(guide.locator("#q-palette")).to_be_focused()
 
 
 def test_j_and_k_walk_through_a_list(guide: Page) -> None:

@@ -72,7 +72,8 @@ def make_guide(settings: Settings) -> Flask:
 
     for path in (
         "/knowledge",
-        "/records",
+        "/requests",
+        "/desk",
         "/customers",
         "/reports",
         "/admin",

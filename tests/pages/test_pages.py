@@ -102,9 +102,9 @@ def test_the_navigation_shows_what_the_viewer_may_open(client: FlaskClient) -> N
         return re.findall(r'href="(/\w+)"', nav[0]) if nav else []
 
     assert rooms("anonymous") == ["/knowledge"]
-    assert rooms("customer") == ["/knowledge", "/records"]
-    assert rooms("agent") == ["/knowledge", "/records", "/customers"]
-    assert rooms("admin") == ["/knowledge", "/records", "/customers", "/reports", "/admin"]
+    assert rooms("customer") == ["/knowledge", "/requests"]
+    assert rooms("agent") == ["/knowledge", "/desk", "/customers"]
+    assert rooms("admin") == ["/knowledge", "/desk", "/customers", "/reports", "/admin"]
 
 
 # Dates and numbers

@@ -426,11 +426,11 @@ def test_imports_are_fast(people):
         }
         for n in range(1000)
     ]
-    began = time.perf_counter()
+    began = time.process_time()
     for start in range(0, len(lines), 200):
         outcomes = records.import_batch(lines[start : start + 200], source="speed", by=None)
         assert {o.outcome for o in outcomes} == {"created"}
-    rate = len(lines) / (time.perf_counter() - began)
-    print(f"{rate:.0f} records/s")
-    assert rate > 200
+    rate = len(lines) / (time.process_time() - began)
+    print(f"{rate:.0f} records for each second of the processor")
+    assert rate > 400
     assert db.session.query(Product).count() == 7

@@ -1,0 +1,395 @@
+"""Who may ask for what: a row for every route.  A route without a row fails, and so does a row without a route.
+
+The rows name the least role that gets through.  Beyond that, whatever has an address of its own answers somebody
+who may not see it exactly as it answers for a thing that does not exist.
+"""
+
+import re
+from functools import partial
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy import event
+
+from portal import outbox
+from portal.access import Role
+from portal.accounts import sessions, tokens
+from portal.accounts.guard import UNDECLARED, needs, refuse_undeclared, undeclared_routes
+from portal.accounts.models import APIToken, UserSession
+from portal.extensions import db
+from portal.knowledge.models import Article
+from portal.service.models import Record
+
+ANYBODY, CUSTOMER, AGENT, EDITOR, MANAGER, ADMIN = Role
+POLICY = {
+    "GET /": ANYBODY,
+    "GET /admin": MANAGER,
+    "GET /admin/audit": MANAGER,
+    "GET /admin/users": ADMIN,
+    "POST /admin/users": ADMIN,
+    "GET /admin/users/<int:user_id>": ADMIN,
+    "POST /admin/users/<int:user_id>/disablement": ADMIN,
+    "POST /admin/users/<int:user_id>/enablement": ADMIN,
+    "POST /admin/users/<int:user_id>/invitation": ADMIN,
+    "POST /admin/users/<int:user_id>/role": ADMIN,
+    "POST /admin/users/<int:user_id>/second-factor/removal": ADMIN,
+    "POST /admin/users/<int:user_id>/sessions/end": ADMIN,
+    "GET /admin/users/new": ADMIN,
+    "GET /api/v1/articles": ANYBODY,
+    "POST /api/v1/articles": AGENT,
+    "DELETE /api/v1/articles/<int:article_id>": AGENT,
+    "GET /api/v1/articles/<int:article_id>": ANYBODY,
+    "PATCH /api/v1/articles/<int:article_id>": AGENT,
+    "GET /api/v1/customers": AGENT,
+    "POST /api/v1/customers": AGENT,
+    "DELETE /api/v1/customers/<int:customer_id>": AGENT,
+    "GET /api/v1/customers/<int:customer_id>": AGENT,
+    "PATCH /api/v1/customers/<int:customer_id>": AGENT,
+    "GET /api/v1/openapi.json": ANYBODY,
+    "GET /api/v1/records": CUSTOMER,
+    "POST /api/v1/records": CUSTOMER,
+    "DELETE /api/v1/records/<int:record_id>": MANAGER,
+    "GET /api/v1/records/<int:record_id>": CUSTOMER,
+    "PATCH /api/v1/records/<int:record_id>": AGENT,
+    "POST /api/v1/records/<int:record_id>/entries": CUSTOMER,
+    "GET /api/v1/search": ANYBODY,
+    "POST /api/v1/searches/<int:search_id>/click": ANYBODY,
+    "GET /api/v1/suggest": ANYBODY,
+    "GET /ask": CUSTOMER,
+    "POST /ask": CUSTOMER,
+    "GET /ask/answers": CUSTOMER,
+    "GET /callers": AGENT,
+    "GET /customers": AGENT,
+    "POST /customers": AGENT,
+    "GET /customers/<int:customer_id>": AGENT,
+    "POST /customers/<int:customer_id>/archiving": AGENT,
+    "GET /customers/<int:customer_id>/profile": AGENT,
+    "POST /customers/<int:customer_id>/profile": AGENT,
+    "GET /customers/new": AGENT,
+    "GET /desk": AGENT,
+    "GET /help": ANYBODY,
+    "GET /invitation/<token>": ANYBODY,
+    "POST /invitation/<token>": ANYBODY,
+    "GET /me": CUSTOMER,
+    "POST /me": CUSTOMER,
+    "POST /me/password": CUSTOMER,
+    "GET /me/second-factor": CUSTOMER,
+    "POST /me/second-factor": CUSTOMER,
+    "POST /me/second-factor/confirmation": CUSTOMER,
+    "GET /me/second-factor/picture.svg": CUSTOMER,
+    "POST /me/second-factor/recovery-codes": CUSTOMER,
+    "POST /me/second-factor/removal": CUSTOMER,
+    "POST /me/sessions/<int:session_id>/end": CUSTOMER,
+    "POST /me/sessions/end": CUSTOMER,
+    "POST /me/tokens": CUSTOMER,
+    "POST /me/tokens/<int:token_id>/revocation": CUSTOMER,
+    "GET /opensearch.xml": ANYBODY,
+    "GET /records": CUSTOMER,
+    "POST /records": AGENT,
+    "GET /records/<string:number>": CUSTOMER,
+    "POST /records/<string:number>/articles": AGENT,
+    "POST /records/<string:number>/articles/<int:article_id>/removal": AGENT,
+    "POST /records/<string:number>/assignee": AGENT,
+    "GET /records/<string:number>/details": AGENT,
+    "POST /records/<string:number>/details": AGENT,
+    "POST /records/<string:number>/entries": CUSTOMER,
+    "POST /records/<string:number>/links": AGENT,
+    "POST /records/<string:number>/links/<string:other>/removal": AGENT,
+    "POST /records/<string:number>/resolution": CUSTOMER,
+    "GET /records/<string:number>/similar": AGENT,
+    "POST /records/<string:number>/state": AGENT,
+    "GET /records/new": AGENT,
+    "GET /requests": CUSTOMER,
+    "GET /reset": ANYBODY,
+    "POST /reset": ANYBODY,
+    "GET /reset/<token>": ANYBODY,
+    "POST /reset/<token>": ANYBODY,
+    "GET /search": ANYBODY,
+    "GET /sign-in": ANYBODY,
+    "POST /sign-in": ANYBODY,
+    "POST /sign-in/code": ANYBODY,
+    "POST /sign-out": ANYBODY,
+}
+WRITTEN_BY_READING = {"search_log"}
+"""The tables that a GET may write: what was searched is counted."""
+WITHOUT_CSRF = {"POST /api/v1/searches/<int:search_id>/click"}
+"""Browsers send these as beacons, which carry no header; they count a click and nothing else."""
+SAFE = {"GET", "HEAD", "OPTIONS"}
+ROLES = list(Role)
+PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
+
+
+def routes_of(app):
+    return {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint not in UNDECLARED
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+
+
+def address(rule, values):
+    return PARAMETER.sub(lambda found: str(values[found[1]]), rule)
+
+
+MISSING = {
+    "article_id": 2000000001,
+    "customer_id": 2000000002,
+    "record_id": 2000000003,
+    "search_id": 2000000004,
+    "session_id": 2000000005,
+    "token_id": 2000000006,
+    "user_id": 2000000007,
+    "number": "X-2000000008",
+    "other": "X-2000000009",
+    "token": "A" * 43,
+}
+"""A value for every parameter in an address, that belongs to nothing."""
+
+
+def test_every_route_has_a_row_and_every_row_a_route(app):
+    routes = routes_of(app)
+    assert sorted(routes - set(POLICY)) == [], "These routes have no row in POLICY."
+    assert sorted(set(POLICY) - routes) == [], "These rows have no route."
+
+
+def test_every_parameter_has_a_missing_value(app):
+    assert {name for route in routes_of(app) for name in PARAMETER.findall(route)} <= set(MISSING)
+
+
+@pytest.fixture
+def hollow(app):
+    """The portal with views that do nothing: only the guard answers."""
+    for endpoint, view in list(app.view_functions.items()):
+
+        def nothing(**_values):
+            return "", 204
+
+        nothing.__dict__.update(view.__dict__)
+        app.view_functions[endpoint] = nothing
+    return app
+
+
+def is_refused(answer, person):
+    if person.user_id is not None:
+        assert answer.status_code in (204, 403), answer.request.path
+        return answer.status_code == 403
+    if answer.status_code == 303:
+        assert answer.location.startswith("/sign-in")
+        return True
+    if answer.status_code == 401:
+        assert answer.request.path.startswith("/api/")
+        assert "Bearer" in answer.headers["WWW-Authenticate"].title()
+        return True
+    assert answer.status_code == 204, answer.request.path
+    return False
+
+
+def test_each_role_gets_through_where_its_row_says(hollow, people, client_for):
+    wrong = []
+    for person in people.everybody:
+        client = client_for(person)
+        for route, least in POLICY.items():
+            method, rule = route.split(" ", 1)
+            answer = client.open(address(rule, MISSING), method=method)
+            should_be = ROLES.index(person.role) < ROLES.index(least)
+            if is_refused(answer, person) is not should_be:
+                wrong.append(f"{person.role}: {route}")
+    assert wrong == []
+
+
+def test_a_token_has_its_owners_rights_and_no_more(hollow, people, token_for):
+    wrong = []
+    for person in people.everybody[1:]:
+        client, headers = hollow.test_client(), token_for(person)
+        client.csrf = False
+        for route, least in POLICY.items():
+            method, rule = route.split(" ", 1)
+            if not rule.startswith("/api/"):
+                continue
+            answer = client.open(address(rule, MISSING), method=method, headers=headers)
+            should_be = ROLES.index(person.role) < ROLES.index(least)
+            if is_refused(answer, person) is not should_be:
+                wrong.append(f"{person.role}: {route}")
+    assert wrong == []
+
+
+def test_a_token_opens_no_page(hollow, people, token_for):
+    answer = hollow.test_client().get("/me", headers=token_for(people.fred))
+    assert answer.status_code == 303
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer cb_unknown", "Bearer ", "bearer x", "Bearer \udcff".encode("utf-8", "replace").decode()]
+)
+def test_a_wrong_token_is_told_even_beside_a_session(hollow, people, client_for, header):
+    answer = client_for(people.fred).get("/api/v1/search", headers={"Authorization": header})
+    assert answer.status_code == 401
+    assert answer.json["error"]["code"] == "unauthorized"
+
+
+def test_no_unsafe_method_without_the_csrf_token(hollow, people, client_for):
+    open_ones = []
+    for person in (people.ann, people.fred):
+        client = client_for(person)
+        client.csrf = False
+        for route in POLICY:
+            method, rule = route.split(" ", 1)
+            if method in SAFE or route in WITHOUT_CSRF:
+                continue
+            for more in ({}, {"headers": {"X-CSRFToken": "wrong"}}, {"headers": {"Authorization": "Basic eA=="}}):
+                answer = client.open(address(rule, MISSING), method=method, **more)
+                if answer.status_code != 400:
+                    open_ones.append(f"{person.name}: {route} {more}")
+    assert open_ones == []
+
+
+def test_a_token_of_another_session_is_no_csrf_token(hollow, people, client_for):
+    alice, bob = client_for(people.alice), client_for(people.bob)
+    with bob.session_transaction() as session:
+        session["csrf_token"] = "1" * 40
+    assert alice.post("/me", headers={"X-CSRFToken": bob.csrf_token()}).status_code == 400
+    assert alice.post("/me", headers={"X-CSRFToken": alice.csrf_token()}).status_code == 204
+
+
+def test_a_route_that_declares_nothing_stops_the_start(app):
+    def forgotten():
+        return ""
+
+    app._got_first_request = False
+    app.add_url_rule("/forgotten", view_func=forgotten, methods=["GET", "POST"])
+    assert undeclared_routes(app) == ["GET /forgotten", "POST /forgotten"]
+    with pytest.raises(RuntimeError, match="GET /forgotten"):
+        refuse_undeclared(app)
+    app.view_functions["forgotten"] = needs("read")(forgotten)
+    refuse_undeclared(app)
+
+
+# Things that have an owner
+
+
+@pytest.fixture
+def things(app, people):
+    """What each of Alice and Bob has; articles that customers may not read count as nobody's."""
+
+    def of(person, customer_id, name):
+        record = Record(
+            number=f"T-{name.upper()}", subject=f"Subject {name}", customer_id=customer_id, requester_id=person.user_id
+        )
+        db.session.add(record)
+        db.session.flush()
+        outbox.record(record)
+        sessions.start(person.user)
+        db.session.commit()
+        tokens.create(person.user, name=name, by=None)
+        return {
+            "record_id": record.id,
+            "number": record.number,
+            "other": record.number,
+            "customer_id": customer_id,
+            "user_id": person.user_id,
+            "session_id": db.session.query(UserSession.id)
+            .filter_by(user_id=person.user_id)
+            .order_by(UserSession.id)
+            .first()[0],
+            "token_id": db.session.query(APIToken.id).filter_by(user_id=person.user_id).scalar(),
+        }
+
+    def article(title, **fields):
+        made = Article(kind="faq", title=title, slug=title, owner_id=people.dora.user_id, **fields)
+        db.session.add(made)
+        db.session.flush()
+        outbox.record(made)
+        return made.id
+
+    articles = {
+        "public": article("public", state="published"),
+        "customers": article("customers", state="published", audience="customers"),
+        "internal": article("internal", state="published", audience="internal"),
+        "draft": article("draft", state="draft"),
+        "shared": article("shared", state="draft", is_shared=True),
+        "archived": article("archived", state="archived"),
+    }
+    db.session.commit()
+    fill = {"search_id": MISSING["search_id"], "token": MISSING["token"]}
+    return {
+        "alice": {**fill, **of(people.alice, people.company_a, "alice"), "article_id": articles["customers"]},
+        "bob": {**fill, **of(people.bob, people.company_b, "bob"), "article_id": articles["internal"]},
+        "articles": articles,
+    }
+
+
+def plain(answer, path):
+    """An answer without what differs by address, by time or by chance."""
+    text = re.sub(r"(csrf[-_]token\"? (?:content|value)|value)=\"[^\"]*\"", "", answer.text)
+    for written in (path, quote(path), quote(path, safe="")):
+        text = text.replace(written, "…")
+    return answer.status_code, text, answer.headers.get("Location", "").replace(quote(path), "…")
+
+
+@pytest.mark.parametrize("name", ["ann", "alice"])
+def test_somebody_elses_thing_answers_like_a_missing_one(app, people, client_for, things, name):
+    told = []
+    for route in POLICY:
+        method, rule = route.split(" ", 1)
+        if "<" not in rule:
+            continue
+        theirs, none = (
+            plain(client_for(getattr(people, name)).open(path, method=method), path)
+            for path in (address(rule, things["bob"]), address(rule, MISSING))
+        )
+        if theirs != none:
+            told.append(f"{route}: {theirs[0]} and {none[0]}")
+    assert told == []
+
+
+def test_ones_own_things_answer(app, people, client_for, things):
+    client = client_for(people.alice)
+    for route, least in POLICY.items():
+        method, rule = route.split(" ", 1)
+        if method == "GET" and "<" in rule and "<token>" not in rule and least in (ANYBODY, CUSTOMER):
+            assert client.get(address(rule, things["alice"])).status_code == 200, route
+
+
+@pytest.mark.parametrize(
+    ("name", "readable"),
+    [
+        ("ann", {"public"}),
+        ("alice", {"public", "customers"}),
+        ("carol", {"public", "customers", "internal", "shared", "archived"}),
+        ("dora", {"public", "customers", "internal", "shared", "archived", "draft"}),
+        ("erin", {"public", "customers", "internal", "shared", "archived", "draft"}),
+        ("fred", {"public", "customers", "internal", "shared", "archived", "draft"}),
+    ],
+)
+def test_articles_are_read_by_their_audience(app, people, client_for, things, name, readable):
+    client = client_for(getattr(people, name))
+    answers = {
+        title: client.get(f"/api/v1/articles/{article_id}").status_code
+        for title, article_id in things["articles"].items()
+    }
+    assert answers == {title: 200 if title in readable else 404 for title in things["articles"]}
+
+
+def test_no_get_writes(app, people, client_for, things):
+    writes = []
+
+    def listen(route, _connection, _cursor, statement, *_more):
+        found = re.match(r'\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', statement)
+        if found and found[1] not in WRITTEN_BY_READING:
+            writes.append(f"{route}: {statement.split(chr(10))[0][:80]}")
+
+    for person in (people.ann, people.alice, people.fred):
+        client = client_for(person)
+        for route in POLICY:
+            method, rule = route.split(" ", 1)
+            if method != "GET":
+                continue
+            listener = partial(listen, f"{person.name} {route}")
+            event.listen(db.engine, "before_cursor_execute", listener)
+            try:
+                answer = client.get(address(rule, things["alice"]))
+            finally:
+                event.remove(db.engine, "before_cursor_execute", listener)
+            assert answer.status_code < 500, route
+    assert writes == []
