@@ -199,7 +199,6 @@ def address(rule, values):
 
 
 MISSING = {
-    "attachment_id": 2000000010,
     "article_id": 2000000001,
     "attachment_id": 2000000010,
     "customer_id": 2000000002,
