@@ -7,6 +7,7 @@ who may not see it exactly as it answers for a thing that does not exist.
 import io
 import re
 from functools import partial
+from io import BytesIO
 from urllib.parse import quote
 
 import pytest
@@ -28,6 +29,13 @@ POLICY = {
     "GET /": ANYBODY,
     "GET /admin": MANAGER,
     "GET /admin/audit": MANAGER,
+    "GET /admin/index": ADMIN,
+    "POST /admin/index/builds": ADMIN,
+    "POST /admin/index/builds/<int:build_id>/removal": ADMIN,
+    "POST /admin/index/checks": ADMIN,
+    "POST /admin/index/repairs": ADMIN,
+    "POST /admin/index/retries": ADMIN,
+    "GET /admin/index/state": ADMIN,
     "GET /admin/users": ADMIN,
     "POST /admin/users": ADMIN,
     "GET /admin/users/<int:user_id>": ADMIN,
@@ -120,6 +128,7 @@ POLICY = {
     "POST /records/<string:number>/assignee": AGENT,
     "GET /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/details": AGENT,
+    "GET /records/<string:number>/attachments/<int:attachment_id>": CUSTOMER,
     "POST /records/<string:number>/entries": CUSTOMER,
     "POST /records/<string:number>/links": AGENT,
     "POST /records/<string:number>/links/<string:other>/removal": AGENT,
@@ -340,10 +349,14 @@ def things(app, people):
         db.session.add(record)
         db.session.flush()
         outbox.record(record)
+        file = attachments.store(
+            BytesIO(name.encode()), file_name="notes.txt", owner_kind="record", owner_id=record.id, by=person.viewer
+        )
         sessions.start(person.user)
         db.session.commit()
         tokens.create(person.user, name=name, by=None)
         return {
+            "attachment_id": file.id,
             "record_id": record.id,
             "number": record.number,
             "other": record.number,
@@ -415,6 +428,23 @@ def test_somebody_elses_thing_answers_like_a_missing_one(app, people, client_for
         theirs, none = (
             plain(client_for(getattr(people, name)).open(path, method=method), path)
             for path in (address(rule, things["bob"]), address(rule, MISSING))
+        )
+        if theirs != none:
+            told.append(f"{route}: {theirs[0]} and {none[0]}")
+    assert told == []
+
+
+def test_what_lies_in_somebody_elses_thing_is_not_reached_through_ones_own(app, people, client_for, things):
+    told = []
+    for route in POLICY:
+        method, rule = route.split(" ", 1)
+        names = PARAMETER.findall(rule)
+        if len(names) < 2:
+            continue
+        own = {names[0]: things["alice"][names[0]]}
+        theirs, none = (
+            plain(client_for(people.alice).open(path, method=method), path)
+            for path in (address(rule, things["bob"] | own), address(rule, MISSING | own))
         )
         if theirs != none:
             told.append(f"{route}: {theirs[0]} and {none[0]}")
