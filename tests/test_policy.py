@@ -4,6 +4,7 @@ The rows name the least role that gets through.  Beyond that, whatever has an ad
 who may not see it exactly as it answers for a thing that does not exist.
 """
 
+import io
 import re
 from functools import partial
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from portal.access import Role
 from portal.accounts import sessions, tokens
 from portal.accounts.guard import UNDECLARED, needs, refuse_undeclared, undeclared_routes
 from portal.accounts.models import APIToken, UserSession
+from portal.attachments import attachments
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.service.models import Record
@@ -90,6 +92,7 @@ POLICY = {
     "POST /records/<string:number>/articles": AGENT,
     "POST /records/<string:number>/articles/<int:article_id>/removal": AGENT,
     "POST /records/<string:number>/assignee": AGENT,
+    "GET /records/<string:number>/attachments/<int:attachment_id>": CUSTOMER,
     "GET /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/entries": CUSTOMER,
@@ -134,6 +137,7 @@ def address(rule, values):
 
 MISSING = {
     "article_id": 2000000001,
+    "attachment_id": 2000000010,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
@@ -279,12 +283,20 @@ def things(app, people):
         db.session.add(record)
         db.session.flush()
         outbox.record(record)
+        file = attachments.store(
+            io.BytesIO(name.encode()),
+            file_name=f"{name}.txt",
+            owner_kind="record",
+            owner_id=record.id,
+            by=person.viewer,
+        )
         sessions.start(person.user)
         db.session.commit()
         tokens.create(person.user, name=name, by=None)
         return {
             "record_id": record.id,
             "number": record.number,
+            "attachment_id": file.id,
             "other": record.number,
             "customer_id": customer_id,
             "user_id": person.user_id,
