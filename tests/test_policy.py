@@ -141,6 +141,7 @@ def address(rule, values):
 
 MISSING = {
     "article_id": 2000000001,
+    "build_id": 2000000010,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
