@@ -319,7 +319,7 @@ def things(app, people):
         "archived": article("archived", state="archived"),
     }
     db.session.commit()
-    fill = {"search_id": MISSING["search_id"], "token": MISSING["token"]}
+    fill = {name: MISSING[name] for name in ("build_id", "search_id", "token")}
     return {
         "alice": {**fill, **of(people.alice, people.company_a, "alice"), "article_id": articles["customers"]},
         "bob": {**fill, **of(people.bob, people.company_b, "bob"), "article_id": articles["internal"]},
