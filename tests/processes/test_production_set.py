@@ -101,11 +101,17 @@ def wait_for(what: Callable[[], bool], timeout_s: float = 30.0) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def production(
-    tmp_path: Path, postgres_url: str, redis_url: str, opensearch_url: str, search_prefix: str
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres: servers.PostgreSQL,
+    redis_server: servers.Redis,
+    opensearch_node: Node,
 ) -> Iterator[Production]:
-    made = Production(tmp_path, postgres_url, redis_url, opensearch_url, search_prefix)
+    """One portal for all tests here, as its processes take seconds to start."""
+    folder = tmp_path_factory.mktemp("production")
+    database_url = postgres.create_database("production")
+    made = Production(folder, database_url, redis_server.url, opensearch_node.url, "production")
     made.run("init")
     made.run(
         "user",
@@ -126,6 +132,7 @@ def production(
         yield made
     finally:
         made.stop()
+        postgres.drop_database("production")
 
 
 def test_what_is_saved_is_found_through_all_servers(production: Production):
@@ -162,6 +169,17 @@ def test_a_killed_worker_is_made_up_for_by_the_next(production: Production):
     articles = [production.save(f"How is plotter {number} cleaned?") for number in range(5)]
     production.start("worker")
     wait_for(lambda: set(production.finds("plotter")) == {f"article:{article}" for article in articles}, timeout_s=60)
+
+
+def test_the_database_away_is_said_and_comes_back(production: Production, postgres: servers.PostgreSQL):
+    postgres.stop()
+    try:
+        assert production.ask("GET", "/healthz")[0] == http.HTTPStatus.OK
+        assert production.ask("GET", "/readyz")[0] == http.HTTPStatus.SERVICE_UNAVAILABLE
+    finally:
+        postgres.start()
+    article = production.save("How is the laminator threaded?")
+    wait_for(lambda: production.finds("laminator") == [f"article:{article}"], timeout_s=60)
 
 
 def test_processes_stop_in_order_when_asked(production: Production):
