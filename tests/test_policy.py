@@ -201,7 +201,7 @@ def address(rule, values):
 MISSING = {
     "article_id": 2000000001,
     "attachment_id": 2000000010,
-    "build_id": 2000000013,
+    "build_id": 2000000014,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
