@@ -201,6 +201,7 @@ def address(rule, values):
 MISSING = {
     "article_id": 2000000001,
     "attachment_id": 2000000010,
+    "build_id": 2000000014,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
@@ -398,7 +399,7 @@ def things(app, people):
         ).id
     db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version")}
+    fill = {name: MISSING[name] for name in ("build_id", "search_id", "token", "synonym_id", "version")}
 
     def own(title):
         return {"article_id": articles[title], "slug": title, "attachment_id": files[title]}
