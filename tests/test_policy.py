@@ -14,7 +14,7 @@ from sqlalchemy import event
 from portal import outbox
 from portal.access import Role
 from portal.accounts import sessions, tokens
-from portal.accounts.guard import UNDECLARED, needs, refuse_undeclared, undeclared_routes
+from portal.accounts.guard import FOR_PROGRAMS, UNDECLARED, needs, refuse_undeclared, undeclared_routes
 from portal.accounts.models import APIToken, UserSession
 from portal.extensions import db
 from portal.knowledge.models import Article
@@ -67,12 +67,14 @@ POLICY = {
     "POST /customers/<int:customer_id>/profile": AGENT,
     "GET /customers/new": AGENT,
     "GET /desk": AGENT,
+    "GET /healthz": ANYBODY,
     "GET /help": ANYBODY,
     "GET /invitation/<token>": ANYBODY,
     "POST /invitation/<token>": ANYBODY,
     "GET /me": CUSTOMER,
     "POST /me": CUSTOMER,
     "POST /me/password": CUSTOMER,
+    "GET /metrics": AGENT,
     "GET /me/second-factor": CUSTOMER,
     "POST /me/second-factor": CUSTOMER,
     "POST /me/second-factor/confirmation": CUSTOMER,
@@ -84,6 +86,7 @@ POLICY = {
     "POST /me/tokens": CUSTOMER,
     "POST /me/tokens/<int:token_id>/revocation": CUSTOMER,
     "GET /opensearch.xml": ANYBODY,
+    "GET /readyz": ANYBODY,
     "GET /records": CUSTOMER,
     "POST /records": AGENT,
     "GET /records/<string:number>": CUSTOMER,
@@ -178,7 +181,7 @@ def is_refused(answer, person):
         assert answer.location.startswith("/sign-in")
         return True
     if answer.status_code == 401:
-        assert answer.request.path.startswith("/api/")
+        assert answer.request.path.startswith(FOR_PROGRAMS)
         assert "Bearer" in answer.headers["WWW-Authenticate"].title()
         return True
     assert answer.status_code == 204, answer.request.path

@@ -15,11 +15,11 @@ from portal import audit, queue, safety
 from portal.access import STAFF_ROLES, Role
 from portal.accounts.models import User
 from portal.app import create_app
-from portal.commands.run import is_migrated
 from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed
 from portal.extensions import db, now
+from portal.health.state import is_migrated
 from portal.mail import messages
 from portal.outbox import OutboxRow
 from portal.search.current import engine
