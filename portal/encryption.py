@@ -61,7 +61,8 @@ def blind_index(value: str, purpose: str) -> str:
 
     Normalise the value first: equal values have equal hashes, similar ones do not.
     """
-    return hmac.new(_derive(_secret(), f"blind index: {purpose}"), value.encode(), sha256).hexdigest()
+    plain = value.encode("utf-8", "surrogatepass")
+    return hmac.new(_derive(_secret(), f"blind index: {purpose}"), plain, sha256).hexdigest()
 
 
 def _secret() -> str:

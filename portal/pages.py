@@ -73,13 +73,26 @@ class Room:
     path: str
     label: LazyString
     needs: Permission
+    also: tuple[str, ...] = ()
+    """Other paths whose pages belong to this room."""
     is_for_customers: bool = False
 
 
 ROOMS = (
-    Room(path="/knowledge", label=lazy_gettext("Knowledge"), needs=Permission.READ),
-    Room(path="/requests", label=lazy_gettext("My requests"), needs=Permission.ASK, is_for_customers=True),
-    Room(path="/desk", label=lazy_gettext("Desk"), needs=Permission.WORK_RECORDS),
+    Room(
+        path="/knowledge",
+        label=lazy_gettext("Knowledge"),
+        needs=Permission.READ,
+        also=("/articles", "/categories", "/products", "/tags", "/board", "/vocabulary"),
+    ),
+    Room(
+        path="/requests",
+        label=lazy_gettext("My requests"),
+        needs=Permission.ASK,
+        also=("/records", "/ask"),
+        is_for_customers=True,
+    ),
+    Room(path="/desk", label=lazy_gettext("Desk"), needs=Permission.WORK_RECORDS, also=("/records", "/callers")),
     Room(path="/customers", label=lazy_gettext("Customers"), needs=Permission.READ_CUSTOMERS),
     Room(path="/reports", label=lazy_gettext("Reports"), needs=Permission.READ_REPORTS),
     Room(path="/admin", label=lazy_gettext("Admin"), needs=Permission.READ_AUDIT),
@@ -264,11 +277,15 @@ def _context() -> dict[str, Any]:
         "locale": _locale(),
         "theme": choose_theme(),
         "rooms": [
-            (room.path, room.label)
+            (room.path, room.label, any(_is_within(place) for place in (room.path, *room.also)))
             for room in ROOMS
             if someone.can(room.needs) and not (room.is_for_customers and someone.is_staff) and opens(room.path)
         ],
     }
+
+
+def _is_within(place: str) -> bool:
+    return request.path == place or request.path.startswith(place + "/")
 
 
 def _keep_choice() -> ResponseReturnValue | None:

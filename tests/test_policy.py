@@ -4,8 +4,10 @@ The rows name the least role that gets through.  Beyond that, whatever has an ad
 who may not see it exactly as it answers for a thing that does not exist.
 """
 
+import io
 import re
 from functools import partial
+from io import BytesIO
 from urllib.parse import quote
 
 import pytest
@@ -16,15 +18,24 @@ from portal.access import Role
 from portal.accounts import sessions, tokens
 from portal.accounts.guard import FOR_PROGRAMS, UNDECLARED, needs, refuse_undeclared, undeclared_routes
 from portal.accounts.models import APIToken, UserSession
+from portal.attachments import attachments
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.service.models import Record
+from portal.vocabulary.models import Category, Product, Tag
 
 ANYBODY, CUSTOMER, AGENT, EDITOR, MANAGER, ADMIN = Role
 POLICY = {
     "GET /": ANYBODY,
     "GET /admin": MANAGER,
     "GET /admin/audit": MANAGER,
+    "GET /admin/index": ADMIN,
+    "POST /admin/index/builds": ADMIN,
+    "POST /admin/index/builds/<int:build_id>/removal": ADMIN,
+    "POST /admin/index/checks": ADMIN,
+    "POST /admin/index/repairs": ADMIN,
+    "POST /admin/index/retries": ADMIN,
+    "GET /admin/index/state": ADMIN,
     "GET /admin/users": ADMIN,
     "POST /admin/users": ADMIN,
     "GET /admin/users/<int:user_id>": ADMIN,
@@ -55,10 +66,32 @@ POLICY = {
     "GET /api/v1/search": ANYBODY,
     "POST /api/v1/searches/<int:search_id>/click": ANYBODY,
     "GET /api/v1/suggest": ANYBODY,
+    "GET /articles/<slug>": ANYBODY,
+    "POST /articles/<slug>/archiving": EDITOR,
+    "POST /articles/<slug>/attachments": AGENT,
+    "GET /articles/<slug>/attachments/<int:attachment_id>": ANYBODY,
+    "POST /articles/<slug>/attachments/<int:attachment_id>/removal": AGENT,
+    "GET /articles/<slug>/deletion": AGENT,
+    "POST /articles/<slug>/deletion": AGENT,
+    "GET /articles/<slug>/edit": AGENT,
+    "POST /articles/<slug>/edit": AGENT,
+    "GET /articles/<slug>/history": AGENT,
+    "POST /articles/<slug>/history/<int:version>/restoration": AGENT,
+    "POST /articles/<slug>/publication": EDITOR,
+    "GET /articles/<slug>/translation": AGENT,
+    "POST /articles/<slug>/translation": AGENT,
+    "POST /articles/<slug>/vote": ANYBODY,
+    "POST /articles/<slug>/withdrawal": EDITOR,
+    "GET /articles/new": AGENT,
+    "POST /articles/new": AGENT,
+    "POST /articles/preview": AGENT,
     "GET /ask": CUSTOMER,
     "POST /ask": CUSTOMER,
     "GET /ask/answers": CUSTOMER,
+    "GET /board": AGENT,
     "GET /callers": AGENT,
+    "GET /categories": ANYBODY,
+    "GET /categories/<slug>": ANYBODY,
     "GET /customers": AGENT,
     "POST /customers": AGENT,
     "GET /customers/<int:customer_id>": AGENT,
@@ -71,6 +104,7 @@ POLICY = {
     "GET /help": ANYBODY,
     "GET /invitation/<token>": ANYBODY,
     "POST /invitation/<token>": ANYBODY,
+    "GET /knowledge": ANYBODY,
     "GET /me": CUSTOMER,
     "POST /me": CUSTOMER,
     "POST /me/password": CUSTOMER,
@@ -86,6 +120,8 @@ POLICY = {
     "POST /me/tokens": CUSTOMER,
     "POST /me/tokens/<int:token_id>/revocation": CUSTOMER,
     "GET /opensearch.xml": ANYBODY,
+    "GET /products": ANYBODY,
+    "GET /products/<slug>": ANYBODY,
     "GET /readyz": ANYBODY,
     "GET /records": CUSTOMER,
     "POST /records": AGENT,
@@ -95,6 +131,7 @@ POLICY = {
     "POST /records/<string:number>/assignee": AGENT,
     "GET /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/details": AGENT,
+    "GET /records/<string:number>/attachments/<int:attachment_id>": CUSTOMER,
     "POST /records/<string:number>/entries": CUSTOMER,
     "POST /records/<string:number>/links": AGENT,
     "POST /records/<string:number>/links/<string:other>/removal": AGENT,
@@ -112,6 +149,35 @@ POLICY = {
     "POST /sign-in": ANYBODY,
     "POST /sign-in/code": ANYBODY,
     "POST /sign-out": ANYBODY,
+    "GET /tags": ANYBODY,
+    "GET /tags/<slug>": ANYBODY,
+    "GET /vocabulary": EDITOR,
+    "GET /vocabulary/categories": EDITOR,
+    "POST /vocabulary/categories": EDITOR,
+    "GET /vocabulary/categories/<slug>": EDITOR,
+    "POST /vocabulary/categories/<slug>": EDITOR,
+    "POST /vocabulary/categories/<slug>/deletion": EDITOR,
+    "GET /vocabulary/families": EDITOR,
+    "POST /vocabulary/families": EDITOR,
+    "GET /vocabulary/families/<slug>": EDITOR,
+    "POST /vocabulary/families/<slug>": EDITOR,
+    "POST /vocabulary/families/<slug>/deletion": EDITOR,
+    "GET /vocabulary/products": EDITOR,
+    "POST /vocabulary/products": EDITOR,
+    "GET /vocabulary/products/<slug>": EDITOR,
+    "POST /vocabulary/products/<slug>": EDITOR,
+    "POST /vocabulary/products/<slug>/deletion": EDITOR,
+    "GET /vocabulary/synonyms": EDITOR,
+    "POST /vocabulary/synonyms": EDITOR,
+    "GET /vocabulary/synonyms/<int:synonym_id>": EDITOR,
+    "POST /vocabulary/synonyms/<int:synonym_id>": EDITOR,
+    "POST /vocabulary/synonyms/<int:synonym_id>/deletion": EDITOR,
+    "GET /vocabulary/tags": EDITOR,
+    "POST /vocabulary/tags": EDITOR,
+    "GET /vocabulary/tags/<slug>": EDITOR,
+    "POST /vocabulary/tags/<slug>": EDITOR,
+    "POST /vocabulary/tags/<slug>/deletion": EDITOR,
+    "POST /vocabulary/tags/<slug>/merger": EDITOR,
 }
 WRITTEN_BY_READING = {"search_log"}
 """The tables that a GET may write: what was searched is counted."""
@@ -137,9 +203,13 @@ def address(rule, values):
 
 MISSING = {
     "article_id": 2000000001,
+    "attachment_id": 2000000010,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
+    "slug": "n-2000000011",
+    "synonym_id": 2000000012,
+    "version": 2000000013,
     "session_id": 2000000005,
     "token_id": 2000000006,
     "user_id": 2000000007,
@@ -282,10 +352,14 @@ def things(app, people):
         db.session.add(record)
         db.session.flush()
         outbox.record(record)
+        file = attachments.store(
+            BytesIO(name.encode()), file_name="notes.txt", owner_kind="record", owner_id=record.id, by=person.viewer
+        )
         sessions.start(person.user)
         db.session.commit()
         tokens.create(person.user, name=name, by=None)
         return {
+            "attachment_id": file.id,
             "record_id": record.id,
             "number": record.number,
             "other": record.number,
@@ -313,11 +387,28 @@ def things(app, people):
         "shared": article("shared", state="draft", is_shared=True),
         "archived": article("archived", state="archived"),
     }
+    # The shelves, words and files around one article that Alice may read and one that she may not.
+    files = {}
+    for title, audience in (("customers", "public"), ("internal", "internal")):
+        tag = Tag(name=title, slug=title)
+        db.session.add(tag)
+        db.session.add(Category(name=title, slug=title, audience=audience, effective_audience=audience))
+        held = db.session.get_one(Article, articles[title])
+        held.tags.append(tag)
+        outbox.record(held)
+        files[title] = attachments.store(
+            io.BytesIO(b"text"), file_name="a.txt", owner_kind="article", owner_id=held.id, by=people.dora.viewer
+        ).id
+    db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {"search_id": MISSING["search_id"], "token": MISSING["token"]}
+    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version")}
+
+    def own(title):
+        return {"article_id": articles[title], "slug": title, "attachment_id": files[title]}
+
     return {
-        "alice": {**fill, **of(people.alice, people.company_a, "alice"), "article_id": articles["customers"]},
-        "bob": {**fill, **of(people.bob, people.company_b, "bob"), "article_id": articles["internal"]},
+        "alice": {**fill, **of(people.alice, people.company_a, "alice"), **own("customers")},
+        "bob": {**fill, **of(people.bob, people.company_b, "bob"), **own("internal")},
         "articles": articles,
     }
 
@@ -340,6 +431,23 @@ def test_somebody_elses_thing_answers_like_a_missing_one(app, people, client_for
         theirs, none = (
             plain(client_for(getattr(people, name)).open(path, method=method), path)
             for path in (address(rule, things["bob"]), address(rule, MISSING))
+        )
+        if theirs != none:
+            told.append(f"{route}: {theirs[0]} and {none[0]}")
+    assert told == []
+
+
+def test_what_lies_in_somebody_elses_thing_is_not_reached_through_ones_own(app, people, client_for, things):
+    told = []
+    for route in POLICY:
+        method, rule = route.split(" ", 1)
+        names = PARAMETER.findall(rule)
+        if len(names) < 2:
+            continue
+        own = {names[0]: things["alice"][names[0]]}
+        theirs, none = (
+            plain(client_for(people.alice).open(path, method=method), path)
+            for path in (address(rule, things["bob"] | own), address(rule, MISSING | own))
         )
         if theirs != none:
             told.append(f"{route}: {theirs[0]} and {none[0]}")

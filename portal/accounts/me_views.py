@@ -17,7 +17,26 @@ from portal.accounts.guard import current_account, needs
 from portal.accounts.limits import TooManyAttempts
 from portal.errors import Invalid
 
+BROWSERS = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Mac OS": "Mac",
+    "Linux": "Linux",
+}
+"""What stands in a browser's own name, in the order that tells: later ones pose as earlier ones."""
+
 blueprint = Blueprint("me", __name__, url_prefix="/me")
+
+
+@blueprint.app_template_filter("device")
+def device(agent: str) -> str:
+    """Return what people call their browser: `Firefox, Windows`; an unknown one is shown as it names itself."""
+    browser = next((name for mark, name in BROWSERS.items() if mark in agent), "")
+    system = next((name for mark, name in SYSTEMS.items() if mark in agent), "")
+    return ", ".join(filter(None, (browser, system))) if browser else agent[:60]
 
 
 @blueprint.get("")

@@ -246,10 +246,11 @@ class UserPage:
 
 def load_page(*, words: str = "", role: str = "", state: str = "", page: int = 1) -> UserPage:
     """Load users whose name or address holds the words, by name; `state` is active, disabled, invited or empty."""
-    wanted: list[ColumnElement[bool]] = []
-    for word in words.split()[:10]:
-        part = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\0", "")
-        wanted.append(or_(User.name.ilike(f"%{part}%", escape="\\"), User.email.ilike(f"%{part}%", escape="\\")))
+    storable = words.replace("\0", "").encode("utf-8", "ignore").decode()
+    wanted: list[ColumnElement[bool]] = [
+        or_(User.name.icontains(word, autoescape=True), User.email.icontains(word, autoescape=True))
+        for word in storable.split()[:10]
+    ]
     if role in ROLES:
         wanted.append(User.role == role)
     states: dict[str, ColumnElement[bool]] = {

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 CPU_LIMIT_S = 20
-MEMORY_LIMIT_BYTES = 1024 * 1024 * 1024
+MEMORY_LIMIT_BYTES = 640 * 1024 * 1024
 LONGEST_TEXT = 500_000
 MOST_PAGES = 2_000
 CLONE_NEWUSER_AND_NET = 0x10000000 | 0x40000000

@@ -71,11 +71,17 @@ def _parse(typed: str, country: str | None) -> phonenumbers.PhoneNumber | None:
 
 @cache
 def country_of(region: str) -> str | None:
-    """Return the ISO code of a region written as code or as a country's name in English or Chinese."""
-    wanted = region.strip()
-    if wanted.upper() in phonenumbers.SUPPORTED_REGIONS:
-        return wanted.upper()
-    return _countries().get(wanted.split(",")[-1].strip().casefold())
+    """Return the ISO code of a region: a code, a country's name in English or Chinese, or a place with one in it.
+
+    `Bristol, UK` and `Europe / United Kingdom / Bristol` are both Great Britain.
+    """
+    for part in reversed(re.split(r"[,，、/;；|›>]", region)):
+        named = part.strip()
+        if named.upper() in phonenumbers.SUPPORTED_REGIONS:
+            return named.upper()
+        if found := _countries().get(named.casefold()):
+            return found
+    return None
 
 
 @cache

@@ -6,7 +6,7 @@ newer version can be shown both, and what both began from.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from flask_babel import gettext
 from sqlalchemy import ColumnElement, func, or_, select, update
@@ -18,6 +18,8 @@ from sqlalchemy.orm.exc import StaleDataError
 from portal import audit, markup, outbox
 from portal.access import Forbidden, Permission, Viewer
 from portal.accounts.models import User
+from portal.attachments import attachments
+from portal.attachments.models import Attachment
 from portal.errors import Conflict, Invalid
 from portal.extensions import db, now
 from portal.knowledge import fields
@@ -211,11 +213,11 @@ def delete(article: Article, *, by: Viewer) -> None:
     Raises:
         Forbidden: `by` may neither publish nor owns this draft.
     """
-    if not (by.can(Permission.PUBLISH_ARTICLES) or (article.state == "draft" and _is_owner(article, by))):
-        raise Forbidden(Permission.PUBLISH_ARTICLES)
+    require_delete(article, by)
     outbox.record(article, *_partners(article))
     details = {"title": article.title, "kind": article.kind, "source": article.source}
     article_id = article.id
+    attachments.delete_all("article", article.id)
     db.session.delete(article)
     db.session.flush()
     audit.append("article.delete", by=by, kind="article", object_id=article_id, details=details)
@@ -243,6 +245,36 @@ def link_translation(article: Article, *, of: Article | None, by: Viewer) -> Non
     article.translation_of = original
     article.updated_at = now()
     _commit(article, by=by, action="article.translation", note="", given={}, also=before)
+
+
+def attach(article: Article, *, stream: BinaryIO, file_name: str, by: Viewer) -> Attachment:
+    """Add a file to an article and commit.
+
+    Raises:
+        Forbidden: `by` may not edit this article.
+        Invalid: such a file is not taken.
+    """
+    require_edit(article, by)
+    kept = attachments.store(stream, file_name=file_name, owner_kind="article", owner_id=article.id, by=by)
+    details = {"file": kept.file_name, "sha256": kept.sha256}
+    audit.append("article.attach", by=by, kind="article", object_id=article.id, details=details)
+    db.session.commit()
+    outbox.nudge()
+    return kept
+
+
+def detach(article: Article, attachment: Attachment, *, by: Viewer) -> None:
+    """Remove a file from an article and commit.
+
+    Raises:
+        Forbidden: `by` may not edit this article.
+    """
+    require_edit(article, by)
+    details = {"file": attachment.file_name, "sha256": attachment.sha256}
+    attachments.delete(attachment)
+    audit.append("article.detach", by=by, kind="article", object_id=article.id, details=details)
+    db.session.commit()
+    outbox.nudge()
 
 
 # What readers say
@@ -332,7 +364,7 @@ def load_page(
 ) -> Page:
     """Return one page of the readable articles that fit, and how many there are.
 
-    `order` is newest, popular or title.
+    `order` is newest, popular, title, due (review first due) or unhelpful (most often so).
     """
     fitting = select_readable(viewer).where(Article.state.in_(states), *where)
     total = db.session.scalar(select(func.count()).select_from(fitting.with_only_columns(Article.id).subquery())) or 0
@@ -340,6 +372,8 @@ def load_page(
         "newest": (Article.updated_at.desc(), Article.id.desc()),
         "popular": (Article.views.desc(), Article.id.desc()),
         "title": (Article.title, Article.id),
+        "due": (Article.review_at, Article.id),
+        "unhelpful": (Article.unhelpful.desc(), Article.helpful, Article.id),
     }
     rows = db.session.scalars(
         fitting.options(selectinload(Article.category), selectinload(Article.tags), selectinload(Article.products))
@@ -403,6 +437,17 @@ def may_edit(article: Article, viewer: Viewer) -> bool:
 def require_edit(article: Article, viewer: Viewer) -> None:
     """Raise `Forbidden` unless the viewer may change the article."""
     if not may_edit(article, viewer):
+        raise Forbidden(Permission.PUBLISH_ARTICLES)
+
+
+def may_delete(article: Article, viewer: Viewer) -> bool:
+    """Say whether the viewer may remove the article: editors any, others a draft of their own."""
+    return viewer.can(Permission.PUBLISH_ARTICLES) or (article.state == "draft" and _is_owner(article, viewer))
+
+
+def require_delete(article: Article, viewer: Viewer) -> None:
+    """Raise `Forbidden` unless the viewer may remove the article."""
+    if not may_delete(article, viewer):
         raise Forbidden(Permission.PUBLISH_ARTICLES)
 
 

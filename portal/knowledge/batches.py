@@ -436,11 +436,10 @@ def _names(field: str, given: Iterable[Any], most: int, longest: int = words.LON
     names: dict[str, str] = {}
     for value in given:
         for name in [value] if isinstance(value, str) else (value or []):
-            if isinstance(name, str) and len(name) > longest:
-                # A classification that is too long for a name must not keep the text itself out.
-                name = name[: longest - 1].rstrip() + "…"
+            # A classification that is too long for a name must not keep the text itself out.
+            is_long = isinstance(name, str) and len(name) > longest
             try:
-                line = words.checked_line(name, most=longest)
+                line = words.checked_line(name[: longest - 1].rstrip() + "…" if is_long else name, most=longest)
             except ValueError as error:
                 raise ValueError(f"{field}: {error}") from None
             if line:

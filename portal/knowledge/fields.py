@@ -194,14 +194,15 @@ def _products(value: Any) -> list[int]:
     return ids
 
 
-def _tags(value: Any) -> list[str]:
+def tag_names(value: Any) -> list[str]:
+    """Return the tags of a list, or of one text with commas between them."""
     if value is None:
         return []
     if isinstance(value, str):
         value = re.split(r"[,，、;；\n]", value)
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
         raise ValueError(gettext("Give a list of tags."))
-    return list(value)
+    return [name for name in (" ".join(name.split()) for name in value) if name]
 
 
 def _moment(value: Any) -> datetime | None:
@@ -227,7 +228,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "is_shared": _claim,
     "category_id": _category,
     "product_ids": _products,
-    "tags": _tags,
+    "tags": tag_names,
     "owner_id": _id,
     "review_at": _moment,
 }

@@ -78,6 +78,7 @@ _CODE = re.compile(
     r"(?<![A-Za-z0-9])(?:\.[A-Za-z]{2,}|[A-Za-z]\+\+|[A-Za-z]#|[A-Za-z0-9]+(?:[-_./:@\\+]{1,2}[A-Za-z0-9]+)*)"
     r"(?![A-Za-z0-9+#])"
 )
+_DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"[0-9]{5,}")
 _SIGNS = re.compile(r"[^a-z0-9]+")
 LONGEST_CODE = 64
@@ -90,6 +91,7 @@ class _Folding:
     single: dict[int, str]
     longer: dict[str, str]
     expression: re.Pattern[str]
+    uneven: re.Pattern[str]
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +111,8 @@ def _folding() -> _Folding:
         re.escape(first) + "(?:" + "|".join(map(re.escape, sorted(rest, key=len, reverse=True))) + ")"
         for first, rest in by_first.items()
     )
-    return _Folding(single, longer, re.compile("|".join(branches)))
+    uneven = "".join(re.escape(chr(code)) for code, value in single.items() if len(value) != 1)
+    return _Folding(single, longer, re.compile("|".join(branches)), re.compile(f"[{uneven}]"))
 
 
 def _unescaped(text: str) -> str:
@@ -141,6 +144,8 @@ def fold_with_offsets(text: str) -> tuple[str, list[int] | None]:
     if text.isascii():
         return text, None
     rules = _folding()
+    if rules.expression.search(text) is None and rules.uneven.search(text) is None:
+        return text.translate(rules.single), None
     folded: list[str] = []
     origins: list[int] = []
     done = 0
@@ -160,8 +165,6 @@ def fold_with_offsets(text: str) -> tuple[str, list[int] | None]:
         done = match.end()
     take(done, len(text))
     origins.append(len(text))
-    if len(origins) == len(text) + 1 and all(a == b for a, b in zip(origins, range(len(origins)), strict=True)):
-        return "".join(folded), None
     return "".join(folded), origins
 
 
@@ -263,19 +266,23 @@ def terms(text: str) -> list[str]:
 
 def terms_of(folded: str) -> list[str]:
     """Return the terms of a text that is folded already."""
-    words = cut(folded.lower())
-    if folded.isascii():
-        return [term for term in map(_STEMS.__getitem__, words) if term]
-    found: list[str] = []
-    for word in words:
+    return _terms_of_words(cut(folded.lower()), is_ascii=folded.isascii())
+
+
+def _terms_of_words(found: list[str], *, is_ascii: bool) -> list[str]:
+    if is_ascii:
+        terms = list(map(_STEMS.__getitem__, found))
+        return [term for term in terms if term] if "" in terms else terms
+    terms = []
+    for word in found:
         if word.isascii() or not is_run(word):
             if term := _STEMS[word]:
-                found.append(term)
+                terms.append(term)
         elif len(word) == 1:
-            found.append(word)
+            terms.append(word)
         else:
-            found.extend(map(add, word, word[1:]))
-    return found
+            terms.extend(map(add, word, word[1:]))
+    return terms
 
 
 def words(text: str) -> list[str]:
@@ -285,7 +292,10 @@ def words(text: str) -> list[str]:
 
 def words_of(folded: str) -> list[str]:
     """Return the words of a text that is folded already, as `words` does."""
-    found = cut(folded.lower())
+    return _plain_words(cut(folded.lower()), folded)
+
+
+def _plain_words(found: list[str], folded: str) -> list[str]:
     if not folded.isascii():
         found = [word for word in found if word.isascii() or not is_run(word)]
     if "'" in folded:
@@ -295,13 +305,8 @@ def words_of(folded: str) -> list[str]:
 
 def terms_and_words_of(folded: str) -> tuple[list[str], list[str]]:
     """Return `terms_of` and `words_of` of a folded text for the price of one."""
-    if not folded.isascii():
-        return terms_of(folded), words_of(folded)
     found = cut(folded.lower())
-    stems = list(map(_STEMS.__getitem__, found))
-    if "'" in folded:
-        return [term for term in stems if term], [plain for word in found if (plain := _unpossessive(word))]
-    return stems, found
+    return _terms_of_words(found, is_ascii=folded.isascii()), _plain_words(found, folded)
 
 
 def characters(text: str) -> list[str]:
@@ -327,7 +332,9 @@ def codes(text: str) -> list[str]:
 def codes_of(folded: str) -> list[str]:
     """Return the codes of a text that is folded already, as `codes` does."""
     found: dict[str, None] = {}
-    for code in _CODE.findall(folded):
+    # Most words are letters alone and need no second look.
+    candidates = " ".join([word for word in folded.split() if not (word.isascii() and word.isalpha())])
+    for code in _CODE.findall(candidates):
         if len(code) <= LONGEST_CODE and _is_code(code):
             for form in code_forms(code):
                 found[form] = None
@@ -335,7 +342,7 @@ def codes_of(folded: str) -> list[str]:
 
 
 def _is_code(code: str) -> bool:
-    if not any(ch.isdigit() for ch in code):
+    if _DIGIT.search(code) is None:
         return code.startswith(".") or code.endswith(("+", "#"))
     return len(code) >= 5 or not code.isdigit()
 
@@ -345,7 +352,7 @@ def code_forms(code: str) -> list[str]:
     whole = fold(code).lower()
     forms = [whole]
     bare = _SIGNS.sub("", whole)
-    if bare != whole and any(ch.isdigit() for ch in bare) and any(ch.isalpha() for ch in bare):
+    if bare != whole and _DIGIT.search(bare) and not bare.isdigit():
         forms.append(bare)
     forms += [number for number in _DIGITS.findall(whole) if number not in forms]
     return forms

@@ -549,7 +549,7 @@ class _Search:
             engine=EmbeddedEngine.name,
             total=total,
             hits=hits,
-            facets=self._facets(query) if request.with_facets else {},
+            facets=self._facets() if request.with_facets else {},
             did_you_mean=self._correction(missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
             page=request.page,
@@ -574,7 +574,7 @@ class _Search:
         if not matches(self.rights):
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
         fields = self._matched_fields(document_id)
-        if self.plan.finds_nothing or not matches(self._query(())):
+        if self.plan.finds_nothing or not matches(self._query((), is_scored=False)):
             return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in self.chosen.items() if not matches(chosen))
         if kept_out:
@@ -591,8 +591,9 @@ class _Search:
             matched_fields=fields,
         )
 
-    def _query(self, filters: Iterable[Query]) -> Query:
-        parts = [(Occur.Must, self.rights), *_plan_parts(self.schema, self.plan)]
+    def _query(self, filters: Iterable[Query], *, is_scored: bool = True) -> Query:
+        plan = self.plan if is_scored else replace(self.plan, scoring=())
+        parts = [(Occur.Must, self.rights), *_plan_parts(self.schema, plan)]
         for name, values in self.words.operators.items():
             parts.append((Occur.Must, self._operator(name, values)))
         parts += [(Occur.Must, chosen) for chosen in filters]
@@ -619,13 +620,13 @@ class _Search:
             include_upper=period.ends_at is None,
         )
 
-    def _facets(self, query: Query) -> dict[str, tuple[FacetValue, ...]]:
+    def _facets(self) -> dict[str, tuple[FacetValue, ...]]:
         counts: dict[str, Mapping[str, int]] = {}
         alike = [facet for facet in self.request.facets if facet.name not in self.chosen]
-        counts |= self._counted(query, alike)
+        counts |= self._counted(self._query(self.chosen.values(), is_scored=False), alike)
         for name in self.chosen:
             others = [chosen for other, chosen in self.chosen.items() if other != name]
-            counts |= self._counted(self._query(others), [FACETS[name]])
+            counts |= self._counted(self._query(others, is_scored=False), [FACETS[name]])
         return {
             facet.name: build_values(facet, counts[facet.name], self.request.filters.get(facet.name, ()))
             for facet in self.request.facets
@@ -830,6 +831,7 @@ def _add_terms(document: tantivy.Document, item: Document) -> None:
 
 
 def _add_values(document: tantivy.Document, item: Document) -> None:
+    data = stored.stored_fields(item)
     values: dict[str, Iterable[str]] = {
         "readers": item.readers,
         "identifiers": stored.identifiers_of(item),
@@ -837,15 +839,14 @@ def _add_values(document: tantivy.Document, item: Document) -> None:
         "pinyin": stored.pinyin_of(item.title),
     }
     for facet in FACETS.values():
-        if not facet.is_dates:
-            values[_column(facet.name)] = stored.facet_values(item, facet.name)
+        if not facet.is_dates and facet.name in data:
+            values[_column(facet.name)] = data[facet.name]
     for name, several in values.items():
         for value in several:
             document.add_text(name, value)
     document.add_unsigned("updated_at", stored.epoch(item.updated_at))
     document.add_unsigned("popularity", max(0, int(item.popularity * 1000)))
-    data = json.dumps(stored.stored_fields(item), ensure_ascii=False, separators=(",", ":"))
-    document.add_bytes("stored", data.encode("utf-8", "replace"))
+    document.add_bytes("stored", stored.written(data))
 
 
 def _versions_of(opened: _Writer, schema: tantivy.Schema, keys: Sequence[int]) -> dict[int, int]:

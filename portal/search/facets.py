@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
-from flask_babel import gettext, lazy_gettext
+from flask_babel import lazy_gettext
 
 from portal.access import Viewer
 from portal.search.document import Document, Kind
@@ -33,7 +33,7 @@ class Facet:
 
 
 UPDATED = "updated"
-MOST_VALUES = 200
+MOST_VALUES = 100
 MOST_SELECTED = 100
 
 
@@ -86,39 +86,37 @@ def facets_for(viewer: Viewer) -> tuple[Facet, ...]:
     return tuple(facet for facet in FACETS.values() if viewer.is_staff or not facet.staff_only)
 
 
+_LABELS: Mapping[str, Mapping[str, object]] = {
+    "kind": {
+        Kind.FAQ: lazy_gettext("FAQ"),
+        Kind.CASE_STUDY: lazy_gettext("Case study"),
+        Kind.RECORD: lazy_gettext("Service record"),
+        Kind.CUSTOMER: lazy_gettext("Customer"),
+    },
+    "language": {"en": lazy_gettext("English"), "zh": lazy_gettext("Chinese")},
+    UPDATED: {
+        "day": lazy_gettext("Last 24 hours"),
+        "week": lazy_gettext("Last 7 days"),
+        "month": lazy_gettext("Last 30 days"),
+        "year": lazy_gettext("Last 12 months"),
+        OLDER: lazy_gettext("Older than 12 months"),
+    },
+    "status": {
+        "draft": lazy_gettext("Draft"),
+        "published": lazy_gettext("Published"),
+        "archived": lazy_gettext("Archived"),
+        "new": lazy_gettext("New"),
+        "open": lazy_gettext("Open"),
+        "waiting": lazy_gettext("Waiting"),
+        "resolved": lazy_gettext("Resolved"),
+        "closed": lazy_gettext("Closed"),
+    },
+}
+
+
 def label_of(name: str, value: str) -> str:
     """Return how a value is called, as far as the search knows; slugs of vocabularies are named by their features."""
-    known = _labels().get(name, {})
-    return known.get(value, value)
-
-
-def _labels() -> dict[str, dict[str, str]]:
-    return {
-        "kind": {
-            Kind.FAQ: gettext("FAQ"),
-            Kind.CASE_STUDY: gettext("Case study"),
-            Kind.RECORD: gettext("Service record"),
-            Kind.CUSTOMER: gettext("Customer"),
-        },
-        "language": {"en": gettext("English"), "zh": gettext("Chinese")},
-        UPDATED: {
-            "day": gettext("Last 24 hours"),
-            "week": gettext("Last 7 days"),
-            "month": gettext("Last 30 days"),
-            "year": gettext("Last 12 months"),
-            OLDER: gettext("Older than 12 months"),
-        },
-        "status": {
-            "draft": gettext("Draft"),
-            "published": gettext("Published"),
-            "archived": gettext("Archived"),
-            "new": gettext("New"),
-            "open": gettext("Open"),
-            "waiting": gettext("Waiting"),
-            "resolved": gettext("Resolved"),
-            "closed": gettext("Closed"),
-        },
-    }
+    return str(_LABELS.get(name, {}).get(value, value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,8 @@ def _passage(text: str, start: int, end: int, spans: list[_Span]) -> Markup:
     first = _beginning(text, start, spare // 3)
     last = _ending(text, max(end, first + _width(text)), end)
     marked = _marked(text, first, last, _merged([s for s in spans if s.start >= first and s.end <= last]))
-    return Markup("{}{}{}").format("…" if first > 0 else "", marked, "…" if last < len(text.rstrip()) else "")
+    before, after = "…" if first > 0 else "", "…" if last < len(text.rstrip()) else ""
+    return before + marked + after
 
 
 def _beginning(text: str, start: int, spare: int) -> int:
@@ -204,7 +205,7 @@ def _opening(text: str) -> Markup:
     width = _width(text)
     if len(text) <= width:
         return _plain(text)
-    return Markup("{}…").format(_plain(text[: _ending(text, width, width // 2)]))
+    return _plain(text[: _ending(text, width, width // 2)]) + "…"
 
 
 def _merged(spans: Iterable[_Span]) -> list[tuple[int, int]]:
@@ -218,14 +219,13 @@ def _merged(spans: Iterable[_Span]) -> list[tuple[int, int]]:
 
 
 def _marked(text: str, start: int, end: int, places: list[tuple[int, int]]) -> Markup:
-    pieces: list[Markup] = []
+    pieces: list[str] = []
     done = start
     for first, last in places:
-        pieces.append(_plain(text[done:first]))
-        pieces.append(Markup("<mark>{}</mark>").format(_plain(text[first:last])))
+        pieces += (_plain(text[done:first]), "<mark>", _plain(text[first:last]), "</mark>")
         done = last
     pieces.append(_plain(text[done:end]))
-    return Markup("").join(pieces)
+    return Markup("".join(pieces))  # noqa: S704  Every piece of text went through `_plain`.
 
 
 def _plain(text: str) -> Markup:

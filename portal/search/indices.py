@@ -9,6 +9,8 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
+from portal import audit, outbox
+from portal.access import Viewer
 from portal.extensions import db, now
 from portal.search.models import BUILDING, Heartbeat, IndexBuild, IndexCheck
 
@@ -20,7 +22,7 @@ class BuildUnderWay(Exception):
     """There is a rebuild already; two at once would fill two indices and search one."""
 
 
-def request_build(*, engine: str, prefix: str, by_id: int | None = None) -> IndexBuild:
+def request_build(*, engine: str, prefix: str, by: Viewer | None = None) -> IndexBuild:
     """Ask for a new index beside the live one, and commit.
 
     Raises:
@@ -29,9 +31,12 @@ def request_build(*, engine: str, prefix: str, by_id: int | None = None) -> Inde
     if build_under_way() is not None:
         raise BuildUnderWay
     name = f"{prefix}-{now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    build = IndexBuild(name=name, engine=engine, state="requested", requested_by_id=by_id)
+    build = IndexBuild(name=name, engine=engine, state="requested", requested_by_id=by.user_id if by else None)
     db.session.add(build)
     try:
+        db.session.flush()
+        if by is not None:
+            audit.append("index.rebuild", by=by, details={"index": name})
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
@@ -55,15 +60,18 @@ def latest_builds(limit: int = 10) -> list[IndexBuild]:
     )
 
 
-def request_check(*, is_repair: bool, by_id: int | None = None) -> IndexCheck:
+def request_check(*, is_repair: bool, by: Viewer | None = None) -> IndexCheck:
     """Ask for a comparison of the index with SQL, and commit.  One that still waits is used instead of a second."""
     waiting = db.session.scalars(
         select(IndexCheck).where(IndexCheck.state.in_(["requested", "running"]), IndexCheck.is_repair.is_(is_repair))
     ).first()
     if waiting is not None:
         return waiting
-    check = IndexCheck(is_repair=is_repair, requested_by_id=by_id)
+    check = IndexCheck(is_repair=is_repair, requested_by_id=by.user_id if by else None)
     db.session.add(check)
+    if by is not None:
+        db.session.flush()
+        audit.append("index.repair" if is_repair else "index.verify", by=by)
     db.session.commit()
     return check
 
@@ -77,14 +85,26 @@ def latest_checks(limit: int = 5) -> list[IndexCheck]:
     )
 
 
-def request_drop(build_id: int) -> bool:
+def request_drop(build_id: int, *, by: Viewer | None = None) -> bool:
     """Ask for the removal of an index that is kept from an earlier build, and commit; False where it is not one."""
     build = db.session.get(IndexBuild, build_id)
     if build is None or build.state != "previous":
         return False
     build.state = "dropping"
+    if by is not None:
+        db.session.flush()
+        audit.append("index.drop", by=by, details={"index": build.name})
     db.session.commit()
     return True
+
+
+def retry_set_aside(*, by: Viewer | None = None) -> int:
+    """Let everything that was set aside be tried again at once, and commit; return how many documents that is."""
+    count = outbox.retry_set_aside()
+    if by is not None:
+        audit.append("index.retry", by=by, details={"documents": count})
+    db.session.commit()
+    return count
 
 
 def workers() -> list[Heartbeat]:

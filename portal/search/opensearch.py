@@ -773,7 +773,7 @@ def _counts(facet: Facet, answer: Json) -> dict[str, int]:
 
 def _bulk_lines(item: Document | Tombstone) -> bytes:
     action = {"index": {"_id": item.id, "version": item.version, "version_type": "external_gte"}}
-    return b"%s\n%s\n" % (_json(action), _json(_source(item)))
+    return b"%s\n%s\n" % (stored.written(action), stored.written(_source(item)))
 
 
 def _source(item: Document | Tombstone) -> Json:
@@ -794,10 +794,6 @@ def _source(item: Document | Tombstone) -> Json:
     if pinyin := stored.pinyin_of(item.title):
         source["pinyin"] = list(pinyin)
     return source
-
-
-def _json(value: Json) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _outcome(item: Document | Tombstone, outcome: Outcome, reason: str = "") -> WriteOutcome:

@@ -3,9 +3,11 @@
 The names are those of OpenSearch's mapping; the embedded engine stores the same as JSON.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -20,8 +22,9 @@ LEAD_LENGTH = 300
 LONGEST_KEYWORD = 512
 LONGEST_PINYIN = 24
 PINYIN_STARTS = 16
+LONGEST_READ_TOGETHER = 4
 # Everyday words of a help desk that the library reads as "heavy" where they mean "again".
-AGAIN = {"重置": "zhì", "重装": "zhuāng", "重设": "shè", "重试": "shì", "重连": "lián", "重做": "zuò", "重发": "fā"}
+AGAIN = {"重置": "zhi", "重装": "zhuang", "重设": "she", "重试": "shi", "重连": "lian", "重做": "zuo", "重发": "fa"}
 # Beyond this a text is a book; what stands behind is neither searched nor worth a reader's memory.
 LONGEST_TEXT = 400_000
 
@@ -32,7 +35,6 @@ def stored_fields(document: Document) -> dict[str, Any]:
     First lines that open the body as well are left out: they are neither found nor shown twice.
     """
     fields: dict[str, Any] = {
-        "kind": document.kind,
         "title": document.title,
         "lead": "" if _opens_the_text(document) else document.lead,
         "body": document.body[:LONGEST_TEXT],
@@ -49,9 +51,17 @@ def stored_fields(document: Document) -> dict[str, Any]:
         "popularity": document.popularity,
     }
     for facet in FACETS.values():
-        if not facet.is_dates and facet.name != "kind":
+        if not facet.is_dates:
             fields[facet.name] = facet_values(document, facet.name)
     return {name: value for name, value in fields.items() if value not in ("", [], None)}
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def written(fields: Mapping[str, Any]) -> bytes:
+    """Return fields as JSON; what cannot be written in UTF-8 becomes a question mark."""
+    return _ENCODER.encode(fields).encode("utf-8", "replace")
 
 
 def facet_values(document: Document, name: str) -> list[str]:
@@ -127,25 +137,50 @@ def pinyin_of(title: str) -> tuple[str, ...]:
     """Return how a Chinese title is typed in pinyin and in initials, from each of its first characters on."""
     if title.isascii():
         return ()
-    runs = analysis.han_runs(analysis.fold(title))
+    runs = "".join(analysis.han_runs(analysis.fold(title)))[: LONGEST_PINYIN + PINYIN_STARTS]
     if not runs:
         return ()
-    syllables = _pinyin()("".join(runs))[: LONGEST_PINYIN + PINYIN_STARTS]
+    syllables = _syllables(runs)
     found: dict[str, None] = {}
     for start in range(min(len(syllables), PINYIN_STARTS)):
         rest = syllables[start : start + LONGEST_PINYIN]
         found["".join(rest)[:LONGEST_PINYIN]] = None
-        found["".join(s[0] for s in rest if s)] = None
+        found["".join([syllable[0] for syllable in rest])] = None
     return tuple(found)
 
 
-@lru_cache(maxsize=1)
-def _pinyin() -> Callable[[str], list[str]]:
-    # The tables take ten megabytes and half a second; readers never need them.
-    import pypinyin
+def _syllables(runs: str) -> list[str]:
+    """Read Chinese aloud: the longest known word first, a lone character in its commonest way."""
+    words, characters = _readings()
+    found: list[str] = []
+    at = 0
+    while at < len(runs):
+        for length in range(LONGEST_READ_TOGETHER, 1, -1):
+            if reading := words.get(runs[at : at + length]):
+                found += [_plain_syllable(syllable[0]) for syllable in reading]
+                at += length
+                break
+        else:
+            if reading := characters.get(ord(runs[at])):
+                found.append(_plain_syllable(reading.split(",")[0]))
+            at += 1
+    return [syllable for syllable in found if syllable]
 
-    pypinyin.load_phrases_dict({word: [["chóng"], [rest]] for word, rest in AGAIN.items()})
-    return partial(pypinyin.lazy_pinyin, errors="ignore")
+
+@lru_cache(maxsize=4096)
+def _plain_syllable(syllable: str) -> str:
+    # Keyboards have no ü: 绿 is typed lv.
+    apart = unicodedata.normalize("NFD", syllable).replace("u\u0308", "v")
+    return "".join(ch for ch in apart if ch.isascii() and ch.isalpha())
+
+
+@lru_cache(maxsize=1)
+def _readings() -> tuple[dict[str, list[list[str]]], dict[int, str]]:
+    # The tables take many megabytes; only who writes documents needs them.
+    from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
+
+    again = {word: [["chong"], [rest]] for word, rest in AGAIN.items()}
+    return {**PHRASES_DICT, **again}, PINYIN_DICT
 
 
 def epoch(moment: datetime | None) -> int:
@@ -177,7 +212,7 @@ def build_hit(
             section = MatchedSection(anchor=data.get("anchor", ""), heading=data.get("heading", ""))
     return Hit(
         id=document_id,
-        kind=stored.get("kind", ""),
+        kind=_first(stored.get("kind", "")),
         title=title,
         title_html=title_html,
         snippets=snippets,

@@ -6,11 +6,11 @@ people who answer one record at the same moment do so one after the other, on bo
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, BinaryIO, TypedDict, Unpack, cast
+from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack, cast
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
@@ -46,6 +46,7 @@ from portal.service.models import (
 from portal.vocabulary.models import Category, Product, Tag
 from portal.vocabulary.words import find_or_create
 
+Word = TypeVar("Word", Category, Product)
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "new": ("open", "waiting", "resolved", "closed"),
     "open": ("waiting", "resolved", "closed"),
@@ -892,10 +893,16 @@ def _load_known(lines: Sequence[_Line], source: str) -> _Known:
     return _Known(
         customers=customers,
         users={user.email: user for user in users},
-        products=find_or_create(Product, named("product")),
-        categories=find_or_create(Category, named("category")),
+        products=_load_words(Product, named("product")),
+        categories=_load_words(Category, named("category")),
         tags=find_or_create(Tag, {tag for line in lines for tag in line.clean.get("tags") or ()}),
     )
+
+
+def _load_words(model: type[Word], names: Collection[str]) -> dict[str, Word]:
+    """Return categories or products by slug or name; what is neither is made under that name."""
+    by_slug = {word.slug: word for word in db.session.scalars(select(model).where(model.slug.in_(names)))}
+    return by_slug | find_or_create(model, sorted(set(names) - by_slug.keys()))
 
 
 def _resolve(line: _Line, known: _Known) -> None:

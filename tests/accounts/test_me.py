@@ -167,6 +167,27 @@ def test_a_session_is_ended_from_another(app, people, client_for):
     assert here.get("/me").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("agent", "shown"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox, Linux"),
+        (
+            "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML) Chrome/140 Mobile Safari/537.36",
+            "Chrome, Android",
+        ),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140 Safari/537.36 Edg/140", "Edge, Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1", "Safari, iPhone"),
+        ("curl/8.0", "curl/8.0"),
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+    ],
+)
+def test_browsers_are_called_as_people_do(app, people, agent, shown):
+    client = app.test_client()
+    data = {"email": people.alice.email, "password": PASSWORD}
+    assert client.post("/sign-in", data=data, headers={"User-Agent": agent}).status_code == 303
+    assert shown in client.get("/me").text
+
+
 def test_signing_out_everywhere(app, people, client_for, token_for):
     here, there = client_for(people.alice), client_for(people.alice)
     headers = token_for(people.alice)

@@ -72,7 +72,7 @@ def test_the_palette_runs_actions_and_shows_their_keys(guide: Page) -> None:
     offer(guide, [])
     guide.keyboard.press("Control+k")
     options = guide.locator("#q-palette-suggestions [role=option]")
-    expect(options).to_have_text(["Go to: Knowledge", "Go to: Requests", "Go to: Customers", "Open a dialogo"])
+    expect(options).to_have_text(["Go to: Knowledge", "Go to: Desk", "Go to: Customers", "Open a dialogo"])
     guide.keyboard.type("dialog")
     expect(options).to_have_count(3)
     guide.keyboard.press("ArrowDown")

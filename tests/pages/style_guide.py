@@ -20,6 +20,19 @@ from portal.accounts.guard import needs
 from portal.extensions import csrf, now
 from portal.settings import Settings
 
+PLACES = (
+    "/knowledge",
+    "/requests",
+    "/desk",
+    "/records",
+    "/customers",
+    "/reports",
+    "/admin",
+    "/help",
+    "/sign-in",
+    "/me",
+    "/search",
+)
 STATUSES = (400, 401, 403, 404, 409, 413, 429, 500, 503)
 
 
@@ -70,18 +83,7 @@ def make_guide(settings: Settings) -> Flask:
             "style_guide.html", form=form, moment=moment, Markup=Markup, degraded=bool(request.args.get("degraded"))
         )
 
-    for path in (
-        "/knowledge",
-        "/requests",
-        "/desk",
-        "/customers",
-        "/reports",
-        "/admin",
-        "/help",
-        "/sign-in",
-        "/account",
-        "/search",
-    ):
+    for path in PLACES:
 
         @app.route(path, endpoint=path[1:])
         @needs(Permission.READ)

@@ -107,6 +107,15 @@ def test_the_navigation_shows_what_the_viewer_may_open(client: FlaskClient) -> N
     assert rooms("admin") == ["/knowledge", "/desk", "/customers", "/reports", "/admin"]
 
 
+@pytest.mark.parametrize(
+    ("role", "path", "room"),
+    [("agent", "/records", "/desk"), ("customer", "/records", "/requests"), ("agent", "/me", "")],
+)
+def test_the_navigation_marks_the_room_one_is_in(client: FlaskClient, role: str, path: str, room: str) -> None:
+    html = client.get(f"{path}?as={role}").text
+    assert re.findall(r'<a href="(/\w+)"[^>]*aria-current="page"', html) == ([room] if room else [])
+
+
 # Dates and numbers
 
 

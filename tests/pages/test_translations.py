@@ -16,14 +16,14 @@ ASK = "Run `make translations`, then fill in what is empty in portal/translation
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 
 
-def read(path: Path) -> Catalog:
+def read(path: Path, locale: str | None = None) -> Catalog:
     with path.open("rb") as file:
-        return read_po(file, locale="zh")
+        return read_po(file, locale=locale)
 
 
 @pytest.fixture(scope="module")
 def chinese() -> Catalog:
-    return read(MESSAGES)
+    return read(MESSAGES, "zh")
 
 
 @pytest.fixture(scope="module")

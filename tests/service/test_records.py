@@ -1,6 +1,5 @@
 """Service records: their life, who may do what, and how they come in."""
 
-import threading
 import time
 
 import pytest
@@ -236,50 +235,6 @@ def test_a_deleted_record_leaves_its_outbox_row_and_its_number_unused(people, as
     assert records.create(by=people.alice.viewer, subject="next").number == "R-000002"
 
 
-def test_parallel_writers_get_different_numbers_and_lose_nothing(app, people, asked):
-    errors = []
-    asked_id = asked.id
-
-    def work(name):
-        try:
-            with app.app_context():
-                for n in range(6):
-                    records.create(by=people.alice.viewer, subject=f"{name} {n}")
-                    record = db.session.get(Record, asked_id)
-                    records.reply(record, by=people.alice.viewer, body=f"{name} {n}")
-        except Exception as error:  # noqa: BLE001  Told by the test below.
-            errors.append(error)
-
-    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
-    db.session.remove()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    numbers = db.session.scalars(select(Record.number)).all()
-    assert len(numbers) == len(set(numbers)) == 25
-    assert db.session.query(Entry).filter_by(kind="reply").count() == 24
-    assert outbox.version_of("record", asked_id)[0] == 25
-    assert list(audit.verify()) == []
-
-
-def test_one_form_sent_many_times_at_once_makes_one_record(app, people):
-    made = []
-
-    def send():
-        with app.app_context():
-            made.append(records.create(by=people.alice.viewer, subject="once", submission="s").id)
-
-    threads = [threading.Thread(target=send) for _ in range(5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(made) == 5
-    assert len(set(made)) == 1
-
-
 # Imports
 
 
@@ -355,6 +310,18 @@ def test_an_import_is_taken_once_and_changed_lines_update(people):
     assert [e.body for e in records.load_timeline(people.carol.viewer, record)] == ["a", "b"]
     third = db.session.get(Record, first[2].id)
     assert (third.subject, third.state) == ("Fixed", "open")
+
+
+def test_categories_and_products_are_known_by_slug_and_name(people):
+    db.session.add_all([Category(name="Warranty and repair", slug="warranty"), Product(name="Lathe 3", slug="lathe-3")])
+    db.session.commit()
+    lines = [
+        line(1, category="warranty", product="lathe 3"),
+        line(2, category="Warranty and Repair", product="lathe-3"),
+    ]
+    made = [db.session.get(Record, one.id) for one in records.import_batch(lines, source="old", by=None)]
+    assert {record.category.slug for record in made} == {"warranty"}
+    assert {record.product.slug for record in made} == {"lathe-3"}
 
 
 def test_a_customer_who_comes_later_is_linked_by_the_next_import(people):

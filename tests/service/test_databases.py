@@ -1,0 +1,137 @@
+"""What must hold on both databases: numbers, locks, conflicts and sweeping changes under parallel writers."""
+
+import threading
+
+import pytest
+from sqlalchemy import select
+
+from portal import audit, outbox
+from portal.customers import customers
+from portal.customers.models import Customer
+from portal.errors import Conflict
+from portal.extensions import db
+from portal.service import queues, records
+from portal.service.models import Entry, Record
+from portal.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path, database_url):
+    """The portal of these tests runs on SQLite, then on PostgreSQL."""
+    return Settings.from_environ(
+        {
+            "CASEBOOK_DATA_DIR": str(tmp_path),
+            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
+            "CASEBOOK_DATABASE_URL": database_url,
+        }
+    )
+
+
+@pytest.fixture
+def asked(people):
+    """A record that Alice opened."""
+    return records.create(by=people.alice.viewer, subject="It does not print")
+
+
+def together(app, *jobs):
+    """Run jobs at the same moment, each in a context of its own; return what they raised."""
+    errors = []
+    ready = threading.Barrier(len(jobs))
+
+    def run(job):
+        try:
+            with app.app_context():
+                ready.wait()
+                job()
+        except Exception as error:  # noqa: BLE001  Told by the test.
+            errors.append(error)
+
+    db.session.remove()
+    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+def test_parallel_writers_get_different_numbers_and_lose_nothing(app, people, asked):
+    asked_id = asked.id
+
+    def work():
+        for n in range(6):
+            records.create(by=people.alice.viewer, subject=f"case {n}")
+            records.reply(db.session.get(Record, asked_id), by=people.alice.viewer, body=f"reply {n}")
+
+    assert together(app, *[work] * 4) == []
+    numbers = db.session.scalars(select(Record.number)).all()
+    assert len(numbers) == len(set(numbers)) == 25
+    assert db.session.query(Entry).filter_by(kind="reply").count() == 24
+    assert outbox.version_of("record", asked_id)[0] == 25
+    assert list(audit.verify()) == []
+
+
+def test_one_form_sent_many_times_at_once_makes_one_record(app, people):
+    made = []
+
+    def send():
+        made.append(records.create(by=people.alice.viewer, subject="once", submission="s").id)
+
+    assert together(app, *[send] * 5) == []
+    assert len(made) == 5
+    assert len(set(made)) == 1
+    assert db.session.query(Record).count() == 1
+
+
+def test_of_two_saves_of_one_version_one_wins_and_the_other_learns_both(app, people, asked):
+    record_id, version = asked.id, asked.version
+    customer_id = people.company_a
+    customer_version = db.session.get(Customer, customer_id).version
+
+    def save(words):
+        records.save(db.session.get(Record, record_id), by=people.carol.viewer, version=version, description=words)
+
+    def rename(name):
+        customers.save(
+            db.session.get(Customer, customer_id), by=people.carol.viewer, version=customer_version, name=name
+        )
+
+    errors = together(app, *[lambda n=n: save(f"words {n}") for n in range(3)])
+    errors += together(app, *[lambda n=n: rename(f"name {n}") for n in range(3)])
+    assert [type(error) for error in errors] == [Conflict] * 4
+    assert all(error.current and error.given for error in errors)
+    assert outbox.version_of("record", record_id)[0] == 3
+
+
+def test_one_file_imported_twice_at_once_makes_each_record_once(app, people):
+    lines = [{"id": str(n), "title": f"case {n}", "meta": {"tags": ["oil"], "product": "Pump"}} for n in range(30)]
+
+    def take():
+        records.import_batch(lines, source="old", by=None)
+
+    errors = together(app, take, take)
+    assert errors == []
+    assert db.session.query(Record).count() == 30
+    assert {outcome.outcome for outcome in records.import_batch(lines, source="old", by=None)} == {"unchanged"}
+
+
+def test_a_rename_reaches_all_records_and_queues_count_right(app, people):
+    for n in range(5):
+        records.create(
+            by=people.carol.viewer,
+            subject=f"case {n}",
+            customer_id=people.company_a,
+            assignee_id=people.carol.user_id if n < 2 else None,
+        )
+    customer = db.session.get(Customer, people.company_a)
+    customers.save(customer, by=people.carol.viewer, version=customer.version, name="Renamed")
+    versions = {outbox.version_of("record", record.id)[0] for record in db.session.scalars(select(Record))}
+    assert versions == {2}
+    counts = queues.count_queues(people.carol.viewer, queues.DESK)
+    assert (counts["unassigned"], counts["mine"], counts["open"], counts["all"]) == (3, 2, 5, 5)
+    assert queues.count_queues(people.bob.viewer, queues.OWN)["all"] == 0
+    assert queues.count_queues(people.alice.viewer, queues.OWN)["all"] == 5
+    page = queues.load_page(people.carol.viewer, queues.DESK, "all", sort="-priority")
+    assert [record.subject for record in page.items] == [f"case {n}" for n in reversed(range(5))]
+    assert customers.load_page(people.carol.viewer, q="rENAM").total == 1
+    assert customers.look_up(people.carol.viewer, "renamed")[0].id == people.company_a
