@@ -19,6 +19,7 @@ help:
 	@echo 'make format     put the code into the form that make check asks for'
 	@echo 'make translations   put new texts into the Chinese catalogue and compile it'
 	@echo 'make migration MESSAGE=…   a migration for what the models say and the migrations do not'
+	@echo 'make screenshots   take the pictures of the README anew'
 	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
 	@echo 'make install    the virtual environment in .venv alone'
 	@echo 'make install-production   the same without what only developers need'
@@ -97,6 +98,11 @@ imports: install
 # The rules that no linter knows are in tests/test_architecture.py.
 templates: install
 	$(BIN)/djlint --quiet --lint templates
+
+# The pictures of the README, of a portal of its own with the demo content.
+.PHONY: screenshots
+screenshots: servers
+	$(BIN)/python -m docs.screenshots
 
 # make migration MESSAGE='articles have a colour': what the models say and the migrations do not yet.
 .PHONY: migration
