@@ -131,7 +131,8 @@ def delete(category: Category, *, by: Viewer) -> None:
 def find_or_create_paths(paths: Iterable[Sequence[str]]) -> dict[tuple[str, ...], Category]:
     """Return path → category, making what is missing, inside the caller's transaction.
 
-    A path is the names from the root down.  Upper and lower case are the same.
+    A path is the names from the root down; upper and lower case are the same.  A single name or slug is looked for
+    in the whole tree before it becomes a category of the first level.
     """
     wanted = {tuple(path) for path in paths if path}
     if not wanted:
@@ -139,8 +140,15 @@ def find_or_create_paths(paths: Iterable[Sequence[str]]) -> dict[tuple[str, ...]
     known: dict[tuple[int | None, str], Category] = {
         (category.parent_id, category.name.lower()): category for category in db.session.scalars(select(Category))
     }
+    anywhere: dict[str, Category] = {}
+    for category in sorted(known.values(), key=lambda c: c.id):
+        anywhere.setdefault(category.name.lower(), category)
+        anywhere.setdefault(category.slug, category)
     found: dict[tuple[str, ...], Category] = {}
     for path in sorted(wanted):
+        if len(path) == 1 and (None, path[0].lower()) not in known and path[0].lower() in anywhere:
+            found[path] = anywhere[path[0].lower()]
+            continue
         parent: Category | None = None
         for name in path[:DEEPEST]:
             key = (parent.id if parent else None, name.lower())
