@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, cast
 
 from flask import current_app
-from sqlalchemy import (
+from sqlalchemy import (, Table
     ColumnElement,
     CursorResult,
     Index,
@@ -73,17 +73,17 @@ class OutboxRow(Base):
     leased_by: Mapped[str | None] = mapped_column(String(64))
 
 
-def _insert(values: Any) -> Any:
-    """Build the upsert of the bound dialect; both spell ON CONFLICT alike."""
+def _insert(values: Select[Any] | None = None) -> Any:
+    """Build the upsert of the bound dialect, from a query or for rows given as parameters.
+
+    Both dialects spell ON CONFLICT alike.  Rows as parameters are compiled once, whatever their number.
+    """
     dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(OutboxRow)
-    statement = (
-        statement.from_select(
+    statement = dialect.insert(cast("Table", OutboxRow.__table__))
+    if values is not None:
+        statement = statement.from_select(
             ["kind", "object_id", "version", "indexed_version", "changed_at", "is_bulk", "attempts"], values
         )
-        if isinstance(values, Select)
-        else statement.values(values)
-    )
     return statement.on_conflict_do_update(
         index_elements=["kind", "object_id"],
         set_={
@@ -119,8 +119,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
         }
         for kind, object_id in sorted(keys)
     ]
-    for start in range(0, len(rows), 500):
-        db.session.execute(_insert(rows[start : start + 500]))
+    db.session.execute(_insert(), rows)
     db.session.info.setdefault(RECORDED, set()).update(keys)
 
 
