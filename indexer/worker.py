@@ -1,8 +1,8 @@
 """The worker: one process that keeps the index equal to SQL and does what else is due.
 
-Three threads: one writes the index, and alone speaks to the engine; one takes jobs off the queue and wakes the first;
-one does the further duties, so that a slow mail server delays no document.  None of them ever ends on a failure: it
-says what is wrong once, waits a little longer each time, and says when it is over.
+Its threads: one writes the index, and alone speaks to the engine; one takes jobs off the queue and wakes the first;
+one gives a sign of life; one does the further duties, so that a slow mail server delays no document.  None of them ever
+ends on a failure: it says what is wrong once, waits a little longer each time, and says when it is over.
 """
 
 import logging
@@ -71,7 +71,7 @@ class Trouble:
 
 
 class Worker:
-    """The process's three threads and what they share."""
+    """The process's threads and what they share."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Worker:
         self._has_leases = False
         self._trouble = Trouble()
         self._rebuild = Rebuild(engine, self.name, self._settings.search_prefix, breathe=self._drain)
-        self._duties = (Duty("heartbeat", HEARTBEAT_S, self._beat), *duties)
+        self._duties = tuple(duties)
 
     def run(self) -> None:
         """Work until SIGTERM or Ctrl-C; then finish the batch in hand, give back what is leased, and return."""
@@ -101,7 +101,13 @@ class Worker:
             signal.signal(number, self._on_signal)
         threads = [
             threading.Thread(target=self._keep_index, name="index"),
-            threading.Thread(target=self._do_duties, name="duties", daemon=True),
+            threading.Thread(
+                target=self._do_duties,
+                args=((Duty("sign of life", HEARTBEAT_S, self._beat),),),
+                name="heart",
+                daemon=True,
+            ),
+            threading.Thread(target=self._do_duties, args=(self._duties,), name="duties", daemon=True),
             threading.Thread(
                 target=listener.listen,
                 args=(self._settings, self._is_stopped, self._wake.set),
@@ -245,11 +251,11 @@ class Worker:
 
     # The duties
 
-    def _do_duties(self) -> None:
-        due = dict.fromkeys((duty.name for duty in self._duties), 0.0)
-        troubles = {duty.name: Trouble() for duty in self._duties}
-        while not self._is_stopped.is_set():
-            for duty in self._duties:
+    def _do_duties(self, duties: Sequence[Duty]) -> None:
+        due = dict.fromkeys((duty.name for duty in duties), 0.0)
+        troubles = {duty.name: Trouble() for duty in duties}
+        while due and not self._is_stopped.is_set():
+            for duty in duties:
                 if time.monotonic() < due[duty.name] or self._is_stopped.is_set():
                     continue
                 pause_s = 0.0

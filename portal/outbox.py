@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Protocol, cast
 
 from flask import current_app
-from sqlalchemy import (, Table
+from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Index,
@@ -73,16 +73,16 @@ class OutboxRow(Base):
     leased_by: Mapped[str | None] = mapped_column(String(64))
 
 
-def _insert(values: Select[Any] | None = None) -> Any:
-    """Build the upsert of the bound dialect, from a query or for rows given as parameters.
+def _upsert(rows: Select[Any] | None = None) -> Any:
+    """Build the upsert of the bound dialect; both spell ON CONFLICT alike.
 
-    Both dialects spell ON CONFLICT alike.  Rows as parameters are compiled once, whatever their number.
+    Without a query it takes its rows as parameters, so that it is compiled once, however many they are.
     """
     dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(cast("Table", OutboxRow.__table__))
-    if values is not None:
+    statement = dialect.insert(OutboxRow)
+    if rows is not None:
         statement = statement.from_select(
-            ["kind", "object_id", "version", "indexed_version", "changed_at", "is_bulk", "attempts"], values
+            ["kind", "object_id", "version", "indexed_version", "changed_at", "is_bulk", "attempts"], rows
         )
     return statement.on_conflict_do_update(
         index_elements=["kind", "object_id"],
@@ -119,7 +119,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
         }
         for kind, object_id in sorted(keys)
     ]
-    db.session.execute(_insert(), rows)
+    db.session.execute(_upsert(), rows)
     db.session.info.setdefault(RECORDED, set()).update(keys)
 
 
@@ -136,7 +136,7 @@ def record_where(kind: str, ids: Select[int]) -> None:
         literal(value=True),
         literal(0),
     ).where(wanted.c[0].is_not(None))
-    db.session.execute(_insert(values))
+    db.session.execute(_upsert(values))
 
 
 def record_above(rows: Sequence[tuple[str, int, int]]) -> None:

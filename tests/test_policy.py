@@ -16,7 +16,7 @@ from sqlalchemy import event
 from portal import outbox
 from portal.access import Role
 from portal.accounts import sessions, tokens
-from portal.accounts.guard import UNDECLARED, needs, refuse_undeclared, undeclared_routes
+from portal.accounts.guard import FOR_PROGRAMS, UNDECLARED, needs, refuse_undeclared, undeclared_routes
 from portal.accounts.models import APIToken, UserSession
 from portal.attachments import attachments
 from portal.extensions import db
@@ -100,6 +100,7 @@ POLICY = {
     "POST /customers/<int:customer_id>/profile": AGENT,
     "GET /customers/new": AGENT,
     "GET /desk": AGENT,
+    "GET /healthz": ANYBODY,
     "GET /help": ANYBODY,
     "GET /invitation/<token>": ANYBODY,
     "POST /invitation/<token>": ANYBODY,
@@ -107,6 +108,7 @@ POLICY = {
     "GET /me": CUSTOMER,
     "POST /me": CUSTOMER,
     "POST /me/password": CUSTOMER,
+    "GET /metrics": AGENT,
     "GET /me/second-factor": CUSTOMER,
     "POST /me/second-factor": CUSTOMER,
     "POST /me/second-factor/confirmation": CUSTOMER,
@@ -120,6 +122,7 @@ POLICY = {
     "GET /opensearch.xml": ANYBODY,
     "GET /products": ANYBODY,
     "GET /products/<slug>": ANYBODY,
+    "GET /readyz": ANYBODY,
     "GET /records": CUSTOMER,
     "POST /records": AGENT,
     "GET /records/<string:number>": CUSTOMER,
@@ -201,6 +204,7 @@ def address(rule, values):
 MISSING = {
     "article_id": 2000000001,
     "attachment_id": 2000000010,
+    "build_id": 2000000014,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
@@ -248,7 +252,7 @@ def is_refused(answer, person):
         assert answer.location.startswith("/sign-in")
         return True
     if answer.status_code == 401:
-        assert answer.request.path.startswith("/api/")
+        assert answer.request.path.startswith(FOR_PROGRAMS)
         assert "Bearer" in answer.headers["WWW-Authenticate"].title()
         return True
     assert answer.status_code == 204, answer.request.path
@@ -398,7 +402,7 @@ def things(app, people):
         ).id
     db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version")}
+    fill = {name: MISSING[name] for name in ("build_id", "search_id", "token", "synonym_id", "version")}
 
     def own(title):
         return {"article_id": articles[title], "slug": title, "attachment_id": files[title]}

@@ -257,6 +257,7 @@ def queue_program(settings: Settings, lock: int) -> Program:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "loglevel": "warning",
+        "logfile": str(folder / "valkey.log"),
     }
     command = [str(get_binary_path())]
     for name, value in options.items():

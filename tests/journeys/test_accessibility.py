@@ -76,7 +76,7 @@ def test_the_palette_the_keys_and_the_menus(
     page.keyboard.press("Escape")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("?")
-    page.locator("dialog#keys[open]").wait_for()
+    page.locator("dialog#keys-dialog[open]").wait_for()
     assert complaints(page) == []
     page.keyboard.press("Escape")
     for menu in page.locator("details.menu > summary").all():
