@@ -130,7 +130,7 @@ POLICY = {
     "POST /records/<string:number>/assignee": AGENT,
     "GET /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/details": AGENT,
-    "GET /records/<string:number>/attachments/<int:attachment_id>": CUSTOMER,
+    "GET /records/<string:number>/attachments/<int:file_id>": CUSTOMER,
     "POST /records/<string:number>/entries": CUSTOMER,
     "POST /records/<string:number>/links": AGENT,
     "POST /records/<string:number>/links/<string:other>/removal": AGENT,
@@ -204,6 +204,7 @@ def address(rule, values):
 
 
 MISSING = {
+    "file_id": 2000000099,
     "article_id": 2000000001,
     "article_attachment_id": 2000000014,
     "attachment_id": 2000000010,
@@ -363,7 +364,7 @@ def things(app, people):
         db.session.commit()
         tokens.create(person.user, name=name, by=None)
         return {
-            "attachment_id": file.id,
+            "file_id": file.id,
             "record_id": record.id,
             "number": record.number,
             "other": record.number,
