@@ -230,4 +230,3 @@ def _resident_mb(pid: int) -> float:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_SIZE / 1_000_000
     except OSError:
         return 0.0
-

@@ -226,5 +226,3 @@ def memory(table: Table, place: Installation, *, engine: str) -> None:
     """Look at what the processes hold after all that."""
     table.at_most(f"{engine}: resident memory of a web process", place.memory_mb("web"), GOALS["web MB"], " MB")
     table.add(f"{engine}: resident memory of the worker", f"{place.memory_mb('worker'):.0f} MB")
-
-

@@ -84,7 +84,9 @@ class Texts:
             yield {
                 "id": f"a{number}",
                 "title": self._title(material),
-                "text": f"{paragraphs[0]} {self._code()}\n\n## {self._title(material)}\n\n" + "\n\n".join(paragraphs[1:]),
+                "text": "\n\n".join(
+                    [f"{paragraphs[0]} {self._code()}", f"## {self._title(material)}", *paragraphs[1:]]
+                ),
                 "lang": language,
                 "meta": {
                     "category": pick.choice(CATEGORIES),

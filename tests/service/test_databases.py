@@ -43,7 +43,7 @@ def together(app, *jobs):
             with app.app_context():
                 ready.wait()
                 job()
-        except Exception as error:  # noqa: BLE001  Told by the test.
+        except Exception as error:
             errors.append(error)
 
     db.session.remove()
