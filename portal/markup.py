@@ -188,8 +188,10 @@ class _Pool:
                 if todo and not process.waiting:
                     process.give([todo.popleft() for _ in range(min(CHUNK, len(todo)))], sources)
             for process in self._ready():
-                answers = process.read() if self._is_alive(process) else None
+                is_silent = not self._is_alive(process)
+                answers = None if is_silent else process.read()
                 if answers is None:
+                    deaths[process.waiting[0]] += MOST_PROCESSES if is_silent else 0
                     self._bury(process, sources, done, deaths, todo)
                     continue
                 for answer in answers:
