@@ -19,6 +19,7 @@ help:
 	@echo 'make format     put the code into the form that make check asks for'
 	@echo 'make translations   put new texts into the Chinese catalogue and compile it'
 	@echo 'make migration MESSAGE=…   a migration for what the models say and the migrations do not'
+	@echo 'make screenshots   take the pictures of the README anew'
 	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
 	@echo 'make install    the virtual environment in .venv alone'
 	@echo 'make install-production   the same without what only developers need'
@@ -82,17 +83,26 @@ test: servers
 test-fast: install
 	$(PYTEST) -m 'not servers'
 
-.PHONY: check lint format
-check: lint test
-lint: install
+# Each part can be run alone; `make --keep-going check` runs all of them whatever fails first.
+.PHONY: check style types imports templates format
+check: style types imports templates test
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
 	@# What is graver than ruff's own rules from bandit, which are given reasons line by line.
 	$(BIN)/bandit --quiet --recursive --severity-level high portal indexer opensearch wsgi.py
+types: install
+	$(BIN)/mypy
+imports: install
+	$(BIN)/lint-imports --no-logo
+# The rules that no linter knows are in tests/test_architecture.py.
+templates: install
 	$(BIN)/djlint --quiet --lint templates
-	$(PYTEST) --quiet tests/test_architecture.py
+
+# The pictures of the README, of a portal of its own with the demo content.
+.PHONY: screenshots
+screenshots: servers
+	$(BIN)/python -m docs.screenshots
 
 # make migration MESSAGE='articles have a colour': what the models say and the migrations do not yet.
 .PHONY: migration

@@ -73,17 +73,17 @@ class OutboxRow(Base):
     leased_by: Mapped[str | None] = mapped_column(String(64))
 
 
-def _insert(values: Any) -> Any:
-    """Build the upsert of the bound dialect; both spell ON CONFLICT alike."""
+def _upsert(rows: Select[Any] | None = None) -> Any:
+    """Build the upsert of the bound dialect; both spell ON CONFLICT alike.
+
+    Without a query it takes its rows as parameters, so that it is compiled once, however many they are.
+    """
     dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(OutboxRow)
-    statement = (
-        statement.from_select(
-            ["kind", "object_id", "version", "indexed_version", "changed_at", "is_bulk", "attempts"], values
+    if rows is not None:
+        statement = statement.from_select(
+            ["kind", "object_id", "version", "indexed_version", "changed_at", "is_bulk", "attempts"], rows
         )
-        if isinstance(values, Select)
-        else statement.values(values)
-    )
     return statement.on_conflict_do_update(
         index_elements=["kind", "object_id"],
         set_={
@@ -119,8 +119,7 @@ def record(*objects: Indexed, bulk: bool = False) -> None:
         }
         for kind, object_id in sorted(keys)
     ]
-    for start in range(0, len(rows), 500):
-        db.session.execute(_insert(rows[start : start + 500]))
+    db.session.execute(_upsert(), rows)
     db.session.info.setdefault(RECORDED, set()).update(keys)
 
 
@@ -137,7 +136,7 @@ def record_where(kind: str, ids: Select[int]) -> None:
         literal(value=True),
         literal(0),
     ).where(wanted.c[0].is_not(None))
-    db.session.execute(_insert(values))
+    db.session.execute(_upsert(values))
 
 
 def record_above(rows: Sequence[tuple[str, int, int]]) -> None:

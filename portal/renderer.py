@@ -244,7 +244,7 @@ def _tag(closing: str, tag: str, attributes: str, words: list[str]) -> str:
         if address.startswith(("http:", "https:", "//")):
             return f'<a{attributes} rel="nofollow noopener noreferrer">'
     if tag == "img":
-        named = dict(_ATTRIBUTE.findall(attributes))
+        named: dict[str, str] = dict(_ATTRIBUTE.findall(attributes))
         words.append(entities.unescape(named.get("alt", "")))
         if "src" not in named:
             return named.get("alt", "")

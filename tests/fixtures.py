@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import flask_migrate
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
@@ -36,7 +37,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "x" * 40})
     )
     with made.app_context():
-        db.create_all()
+        flask_migrate.upgrade()
         db.session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
         db.session.remove()
         db.engine.dispose()

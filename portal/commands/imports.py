@@ -18,7 +18,7 @@ from portal.customers import customers
 from portal.imports import run, tables, writing
 from portal.imports.reading import UnreadableError
 from portal.knowledge import batches
-from portal.service import records
+from portal.service import batches as record_batches
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 STEP_S = 5.0
@@ -63,7 +63,7 @@ def import_articles(
 @_options
 def import_records(*, file: Path, source: str, dry_run: bool, restart: bool, as_json: bool) -> None:
     """Take service records in."""
-    take = partial(records.import_batch, source=source, by=None, dry_run=dry_run)
+    take = partial(record_batches.import_batch, source=source, by=None, dry_run=dry_run)
     _import(file, take, f"records\0{source}", dry_run=dry_run, restart=restart, as_json=as_json)
 
 

@@ -33,7 +33,7 @@ from portal.errors import OperationError
 from portal.extensions import db, now
 from portal.knowledge import articles
 from portal.knowledge.models import Article, ArticleSlug, Revision
-from portal.service import records
+from portal.service import batches as record_batches
 from portal.service.models import ArticleLink, Record, RecordLink
 from portal.settings import Settings
 from portal.slugs import folded, free_slugs, slug_for
@@ -416,7 +416,7 @@ def _load_records(words: _Words, accounts: Mapping[str, User], *, by: Viewer, at
     courses = {one.id: timeline.follow(one, region=told[one.customer]["region"], now=at) for one in missing}
     missing.sort(key=lambda one: courses[one.id].opened_at)
     lines = [_record_line(one, courses[one.id], told[one.customer], words, accounts) for one in missing]
-    _expect_all(records.import_batch(lines, source=SOURCE, by=by))
+    _expect_all(record_batches.import_batch(lines, source=SOURCE, by=by))
     made = _known(Record, [one.id for one in missing])
     knowledge = _known(Article, [article for one in missing for article in one.articles])
     for one in missing:

@@ -42,7 +42,8 @@ def _loose(_viewer: Viewer) -> tuple[ColumnElement[bool], ...]:
 
 
 def _doubted(_viewer: Viewer) -> tuple[ColumnElement[bool], ...]:
-    return (Article.unhelpful > 0,)
+    # At least a quarter of those who answered were not helped.
+    return (Article.unhelpful > 0, Article.unhelpful * 4 >= Article.helpful + Article.unhelpful)
 
 
 def _all(_viewer: Viewer) -> tuple[ColumnElement[bool], ...]:

@@ -430,7 +430,7 @@ def _readable(content: Mapping[str, Any]) -> dict[str, Any]:
     shown["product_ids"] = [p.label(locale) for p in db.session.scalars(select(Product).where(Product.id.in_(ids)))]
     owner = db.session.get(User, content["owner_id"]) if content.get("owner_id") else None
     shown["owner_id"] = owner.name if owner else ""
-    shown["tags"] = fields.tag_names(content.get("tags"))
+    shown["tags"] = sorted(fields.tag_names(content.get("tags")), key=str.casefold)
     shown["review_at"] = str(content.get("review_at") or "")[:10]
     shown["is_shared"] = gettext("Yes") if content.get("is_shared") else ""
     shown["audience"] = str(AUDIENCE_NAMES.get(content.get("audience", ""), ""))

@@ -19,7 +19,7 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.validators import Optional
-from wtforms.widgets import HiddenInput
+from wtforms.widgets import CheckboxInput, HiddenInput, ListWidget
 
 from portal.knowledge.fields import OUTCOMES, TEXTS
 from portal.knowledge.models import PARTS
@@ -31,6 +31,13 @@ OUTCOME_NAMES = {"success": _("Solved"), "failure": _("Not solved")}
 
 def _whole_or_none(value: Any) -> int | None:
     return int(value) if value not in (None, "", "None") else None
+
+
+class SelectMultipleCheckboxField(SelectMultipleField):
+    """Several of a list, each with a box of its own: nobody has to know how to choose two lines at once."""
+
+    widget = ListWidget(prefix_label=False)
+    option_widget = CheckboxInput()
 
 
 class ArticleForm(FlaskForm):
@@ -47,7 +54,7 @@ class ArticleForm(FlaskForm):
     lesson = TextAreaField(_("Lesson learned"))
     outcome = SelectField(_("Outcome"))
     category_id = SelectField(_("Category"), coerce=_whole_or_none)
-    product_ids = SelectMultipleField(_("Products"), coerce=int)
+    product_ids = SelectMultipleCheckboxField(_("Products"), coerce=int)
     tags = StringField(_("Tags"), description=_("Divide them with commas."))
     audience = RadioField(_("Who may read it"), choices=chosen_from(AUDIENCE_NAMES), default="public")
     is_shared = BooleanField(_("All staff may read and edit this draft"))

@@ -41,6 +41,7 @@ from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.results import Hit
 from portal.search.sources import registry
+from portal.settings import Settings
 from portal.vocabulary import products, tags
 from portal.vocabulary.models import Product, ProductFamily
 
@@ -57,6 +58,8 @@ class ArticlePage:
     """Everything an article's page shows."""
 
     article: Article
+    address: str
+    """The whole address, from the settings: for print and for search engines."""
     parts: list[tuple[str, str, Markup]]
     """Part, heading and safe HTML, of the parts that are filled in."""
     sections: list[dict[str, str]]
@@ -229,6 +232,7 @@ def attachment(slug: str, attachment_id: int) -> Response:
 def build_page(found: Article, viewer: Viewer) -> ArticlePage:
     """Collect what an article's page shows."""
     locale = str(get_locale())
+    settings: Settings = current_app.extensions["casebook.settings"]
     headings = articles.headings(found)
     owner = db.session.get(User, found.owner_id) if found.owner_id and viewer.is_staff else None
     trail: list[tuple[str, str | None]] = [
@@ -238,6 +242,7 @@ def build_page(found: Article, viewer: Viewer) -> ArticlePage:
     ]
     return ArticlePage(
         article=found,
+        address=settings.base_url + url_for("knowledge.article", slug=found.slug),
         parts=[
             (part, headings.get(part, ""), markup.trusted(found.html.get(part)))
             for part in PARTS[found.kind]

@@ -17,6 +17,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -535,6 +536,8 @@ class _Search:
             return SearchResult(
                 query=request.text, engine=EmbeddedEngine.name, total=0, hits=(), page=request.page, size=request.size
             )
+        # The counts take as long as the hits; tantivy needs no interpreter lock for either.
+        counting = _beside().submit(self._facets) if request.with_facets else None
         query = self._query(self.chosen.values())
         order = {"newest": "updated_at", "popular": "popularity"}.get(request.effective_sort)
         found = self.searcher.search(
@@ -549,7 +552,7 @@ class _Search:
             engine=EmbeddedEngine.name,
             total=total,
             hits=hits,
-            facets=self._facets() if request.with_facets else {},
+            facets=counting.result() if counting else {},
             did_you_mean=self._correction(missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
             page=request.page,
@@ -700,6 +703,24 @@ class _Search:
         return text if _count(self.searcher, Query.boolean_query(parts)) else None
 
 
+@dataclass(slots=True)
+class _Threads:
+    """Threads beside the ones that ask; a forked process makes its own."""
+
+    pid: int = 0
+    pool: ThreadPoolExecutor | None = None
+
+
+_THREADS = _Threads()
+
+
+def _beside() -> ThreadPoolExecutor:
+    if _THREADS.pool is None or _THREADS.pid != os.getpid():
+        _THREADS.pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="facets")
+        _THREADS.pid = os.getpid()
+    return _THREADS.pool
+
+
 # Queries
 
 
@@ -731,7 +752,7 @@ def _prefix(text: str) -> str:
 
 def _clause(schema: tantivy.Schema, clause: Clause) -> list[tuple[Occur, Query]]:
     if clause.is_phrase:
-        parts = [Query.phrase_query(schema, clause.field.value, list(clause.terms), slop=clause.slop)]
+        parts = [Query.phrase_query(schema, clause.field.value, list(clause.terms))]
     else:
         option = "basic" if clause.field == Field.CODES else "freq"
         parts = [Query.term_query(schema, clause.field.value, term, option) for term in clause.terms]

@@ -712,7 +712,7 @@ def _clause(clause: Clause) -> Json:
     # The terms are analysed already; the search analyzer only takes them apart at the spaces.
     words: Json = {"query": " ".join(clause.terms), "analyzer": "whitespace", "boost": clause.weight}
     if clause.is_phrase:
-        return {"match_phrase": {name: {**words, "slop": clause.slop}}}
+        return {"match_phrase": {name: words}}
     return {"match": {name: words}}
 
 

@@ -30,19 +30,17 @@ class Field(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What each clause counts.  `near` is the distance in words of the looser pair."""
+    """What each clause counts."""
 
     all: float = 1.0
     title: float = 0.5
     lead: float = 0.2
-    words: float = 0.15
+    words: float = 0.3
     characters: float = 0.6
-    title_characters: float = 0.3
-    pairs: float = 0.3
-    pairs_near: float = 0.1
-    near: int = 8
+    title_characters: float = 0.5
+    pairs: float = 0.4
     codes: float = 1.0
-    synonyms: float = 0.5
+    synonyms: float = 0.3
     internal: float = 0.8
 
 
@@ -51,13 +49,12 @@ WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """Terms sought in one field: each for itself, or (`is_phrase`) together, in order, at most `slop` places apart."""
+    """Terms sought in one field: each for itself, or (`is_phrase`) next to one another in this order."""
 
     field: Field
     terms: tuple[str, ...]
     weight: float = 1.0
     is_phrase: bool = False
-    slop: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +102,7 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
     scoring: list[Clause] = []
 
     def add(into: list[Clause], field: Field, terms: Iterable[str], weight: float) -> None:
-        if found := tuple(terms):
+        if weight and (found := tuple(terms)):
             into.append(Clause(field=field, terms=found, weight=weight))
 
     singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
@@ -121,11 +118,7 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
         add(scoring, Field.WORDS, query.words, weights.words)
         add(scoring, Field.CHARACTERS, (c for c in query.characters if c not in singles), weights.characters)
         add(scoring, Field.TITLE_CHARACTERS, query.characters, weights.title_characters)
-        for pair in query.pairs:
-            scoring.append(Clause(field=Field.ALL, terms=pair, weight=weights.pairs, is_phrase=True))
-            scoring.append(
-                Clause(field=Field.ALL, terms=pair, weight=weights.pairs_near, is_phrase=True, slop=weights.near)
-            )
+        scoring += [Clause(field=Field.ALL, terms=p, weight=weights.pairs, is_phrase=True) for p in query.pairs]
     return Plan(
         matching=tuple(matching),
         scoring=tuple(scoring),

@@ -161,8 +161,8 @@ def _syllables(runs: str) -> list[str]:
                 at += length
                 break
         else:
-            if reading := characters.get(ord(runs[at])):
-                found.append(_plain_syllable(reading.split(",")[0]))
+            if ways := characters.get(ord(runs[at])):
+                found.append(_plain_syllable(ways.split(",")[0]))
             at += 1
     return [syllable for syllable in found if syllable]
 

@@ -18,5 +18,5 @@ def holds_words(words: Collection[str], *columns: ColumnElement[Any]) -> ColumnE
         *(
             or_(*(func.lower(column).contains(word.lower()[:LONGEST_PATTERN], autoescape=True) for column in columns))
             for word in list(words)[:12]
-        )
+        ),
     )

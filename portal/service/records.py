@@ -4,19 +4,16 @@ Every operation begins by raising the record's outbox row.  That row is the firs
 people who answer one record at the same moment do so one after the other, on both databases, and both are kept.
 """
 
-import hashlib
-import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, BinaryIO, TypedDict, TypeVar, Unpack, cast
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypedDict, Unpack, cast
 
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload
 
 from portal import audit, outbox
 from portal.access import Audience, Permission, Role, Viewer, narrowest
@@ -24,9 +21,8 @@ from portal.accounts.models import User
 from portal.attachments import attachments
 from portal.attachments.models import Attachment
 from portal.customers import points
-from portal.customers.customers import Outcome, Status
 from portal.customers.models import Contact, Customer
-from portal.declared import Check, choice, extra, language, moment, text, whole, words
+from portal.declared import Check, choice, language, text, whole, words
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.knowledge.findable import select_readable as select_readable_articles
@@ -46,7 +42,6 @@ from portal.service.models import (
 from portal.vocabulary.models import Category, Product, Tag
 from portal.vocabulary.words import find_or_create
 
-Word = TypeVar("Word", Category, Product)
 TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "new": ("open", "waiting", "resolved", "closed"),
     "open": ("waiting", "resolved", "closed"),
@@ -93,7 +88,7 @@ class RecordFields(TypedDict, total=False):
 DECLARED = tuple(RecordFields.__annotations__)
 CUSTOMERS_MAY_SET = ("kind", "subject", "description", "language", "serial_number", "product_id", "category_id")
 _PLAIN = tuple(name for name in DECLARED if name != "tags")
-_RULES: Mapping[str, tuple[Any, dict[str, Any]]] = {
+RULES: Mapping[str, tuple[Any, dict[str, Any]]] = {
     "kind": (choice, {"choices": KINDS}),
     "subject": (text, {"most": 300, "required": True, "is_line": True}),
     "description": (text, {"most": LONGEST_TEXT}),
@@ -136,7 +131,7 @@ def create(
     clean = _check({"kind": "request", **fields}, by=by, is_new=True)
     if not by.is_staff:
         clean |= {"customer_id": by.customer_id, "requester_id": by.user_id}
-    record = Record(number=_numbers(1)[0], submission=key, state="new")
+    record = Record(number=take_numbers(1)[0], submission=key, state="new")
     _apply(record, clean)
     db.session.add(record)
     try:
@@ -570,7 +565,7 @@ def _changing(record: Record, by: Viewer) -> Iterator[Record]:
         raise
 
 
-def _numbers(count: int) -> list[str]:
+def take_numbers(count: int) -> list[str]:
     """Take the next record numbers.  The counter's row is the lock; a number that is not used stays a gap."""
     dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(RecordCounter).values(id=1, last=count)
@@ -691,7 +686,7 @@ def _check(fields: Mapping[str, Any], *, by: Viewer, is_new: bool, record: Recor
         raise Invalid({name: _("This field cannot be set here.") for name in unknown})
     check = Check()
     clean: dict[str, Any] = {}
-    for name, (rule, options) in _RULES.items():
+    for name, (rule, options) in RULES.items():
         if name in fields or (is_new and name == "subject"):
             clean[name] = check.read(name, rule, fields.get(name), **options)
     _check_references(check, clean, by, record)
@@ -740,289 +735,3 @@ def _apply(record: Record, clean: Mapping[str, Any]) -> set[str]:
             record.tags = tags
             changed.add("tags")
     return changed
-
-
-# Imports
-
-_META_TEXTS = ("kind", "state", "priority", "serial_number", "resolution")
-_META_WORDS = ("customer", "product", "category")
-_META_MOMENTS = ("created_at", "updated_at", "resolved_at", "closed_at")
-_ALIASES = {"tag": "tags", "products": "product", "serial": "serial_number"}
-_IMPORT_RULES: Mapping[str, tuple[Any, dict[str, Any]]] = {
-    **{name: _RULES[name] for name in ("kind", "subject", "description", "language", "serial_number", "priority")},
-    "state": (choice, {"choices": STATES}),
-    "resolution": (text, {"most": LONGEST_TEXT}),
-    "tags": _RULES["tags"],
-    **{name: (text, {"most": 200 if name == "customer" else 120, "is_line": True}) for name in _META_WORDS},
-    **{name: (moment, {}) for name in _META_MOMENTS},
-    "assignee": (text, {"most": 254, "is_line": True}),
-    "requester": (text, {"most": 254, "is_line": True}),
-}
-MOST_ENTRIES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One imported entry, checked."""
-
-    kind: str
-    body: str
-    at: datetime | None
-    by: str
-    author: str
-    is_from_customer: bool
-    old_state: str | None
-    new_state: str | None
-
-
-@dataclass(slots=True)
-class _Line:
-    external_id: str
-    clean: dict[str, Any]
-    meta: dict[str, Any]
-    steps: list[_Step]
-    digest: str = ""
-    left_out: list[str] = field(default_factory=list)
-
-
-def import_batch(
-    lines: Sequence[Mapping[str, Any]], *, source: str, by: Viewer | None, dry_run: bool = False
-) -> list[Outcome]:
-    """Make or update records from import lines `{"id", "title", "text", "lang", "url", "meta": {…}}`.
-
-    A line's `id` is its external id, unique within the source.  `title` is the subject and `text` the description;
-    `meta` may hold kind, state (closed when it is left out: imports are past cases), priority, customer (external id
-    in the same source, or name), product, category, tags, serial_number, resolution, assignee and requester (e-mail of
-    an account), created_at, updated_at, resolved_at, closed_at and
-    entries (`{"kind": "reply"|"note"|"state", "body", "at", "by" (e-mail of an account), "author", "from":
-    "customer"|"staff", "old_state", "new_state"}`); what else it holds is kept.
-
-    A line equal to the one imported before changes nothing; a changed one updates the fields it names and adds the
-    entries that are new.  Products, categories and tags that do not exist are made; a customer or account that does
-    not exist is left out, kept in `meta` and named in the outcome.  Commits the whole batch with its outbox rows and
-    one audit entry, or nothing with `dry_run`; a refused line loses no other.  Give batches of some hundred lines.
-    """
-    try:
-        outcomes = _import_lines(lines, source=source, by=by, dry_run=dry_run)
-    except IntegrityError:
-        # Somebody else imported one of these lines at the same moment: it now exists, so a second try updates it.
-        db.session.rollback()
-        outcomes = _import_lines(lines, source=source, by=by, dry_run=dry_run)
-    outbox.nudge()
-    return outcomes
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What the lines of a batch speak of, by the names they use."""
-
-    customers: Mapping[str, int]
-    users: Mapping[str, User]
-    products: Mapping[str, Product]
-    categories: Mapping[str, Category]
-    tags: Mapping[str, Tag]
-
-
-def _import_lines(
-    lines: Sequence[Mapping[str, Any]], *, source: str, by: Viewer | None, dry_run: bool
-) -> list[Outcome]:
-    prepared = [_prepare(line) for line in lines]
-    good = [one for one in prepared if isinstance(one, _Line)]
-    known = _load_known(good, source)
-    for line in good:
-        _resolve(line, known)
-    held = _load_held(source, [line.external_id for line in good])
-    missing = dict.fromkeys(line.external_id for line in good if line.external_id not in held)
-    numbers = iter(_numbers(len(missing)) if missing else ())
-    done: list[tuple[Status, Record | None, str]] = []
-    touched: dict[str, Record] = {}
-    with db.session.no_autoflush:
-        for one in prepared:
-            if isinstance(one, str):
-                done.append(("refused", None, one))
-                continue
-            record = held.get(one.external_id)
-            if record is not None and record.digest == one.digest:
-                done.append(("unchanged", record, ""))
-                continue
-            status: Status = "updated"
-            if record is None:
-                status = "created"
-                record = held[one.external_id] = Record(
-                    number=next(numbers), source=source, external_id=one.external_id, state="closed", entries=[]
-                )
-            _write_line(record, one, known)
-            touched[one.external_id] = record
-            done.append((status, record, " ".join(one.left_out)))
-    db.session.add_all(touched.values())
-    if touched:
-        outbox.record(*touched.values(), bulk=True)
-        audit.append("record.imported", by=by, kind="record", details={"source": source, "records": len(touched)})
-    outcomes = [Outcome(status, record.id if record else None, reason) for status, record, reason in done]
-    if dry_run:
-        db.session.rollback()
-        return [Outcome(o.outcome, None if o.outcome == "created" else o.id, o.reason) for o in outcomes]
-    db.session.commit()
-    return outcomes
-
-
-def _load_held(source: str, ids: Sequence[str]) -> dict[str, Record]:
-    rows = db.session.scalars(
-        select(Record)
-        .where(Record.source == source, Record.external_id.in_(ids))
-        .options(selectinload(Record.entries), selectinload(Record.tags))
-    )
-    return {str(record.external_id): record for record in rows}
-
-
-def _load_known(lines: Sequence[_Line], source: str) -> _Known:
-    def named(name: str) -> set[str]:
-        return {line.clean[name] for line in lines if line.clean.get(name)}
-
-    called = named("customer")
-    customers: dict[str, int] = {}
-    if called:
-        by_name = select(Customer.name, Customer.id).where(Customer.name.in_(called)).order_by(Customer.id.desc())
-        by_id = select(Customer.external_id, Customer.id).where(
-            Customer.source == source, Customer.external_id.in_(called)
-        )
-        customers = {row[0]: row[1] for row in [*db.session.execute(by_name), *db.session.execute(by_id)]}
-    addresses = named("assignee") | named("requester") | {step.by for line in lines for step in line.steps if step.by}
-    wanted = {address.casefold() for address in addresses}
-    users = db.session.scalars(select(User).where(User.email.in_(wanted))).all() if wanted else []
-    return _Known(
-        customers=customers,
-        users={user.email: user for user in users},
-        products=_load_words(Product, named("product")),
-        categories=_load_words(Category, named("category")),
-        tags=find_or_create(Tag, {tag for line in lines for tag in line.clean.get("tags") or ()}),
-    )
-
-
-def _load_words(model: type[Word], names: Collection[str]) -> dict[str, Word]:
-    """Return categories or products by slug or name; what is neither is made under that name."""
-    by_slug = {word.slug: word for word in db.session.scalars(select(model).where(model.slug.in_(names)))}
-    return by_slug | find_or_create(model, sorted(set(names) - by_slug.keys()))
-
-
-def _resolve(line: _Line, known: _Known) -> None:
-    """Put ids in the place of names, and take the digest over what is then known of the line."""
-    clean = line.clean
-    for name, held in (("product", known.products), ("category", known.categories)):
-        if name in clean:
-            called = clean.pop(name)
-            clean[f"{name}_id"] = held[called].id if called else None
-    if called := clean.pop("customer", None):
-        clean["customer_id"] = known.customers.get(called)
-        if clean["customer_id"] is None:
-            line.meta["customer"] = called
-            line.left_out.append(
-                _("There is no customer %(name)s; the record was taken without one.", name=repr(called))
-            )
-    for name in ("assignee", "requester"):
-        if address := clean.pop(name, None):
-            user = known.users.get(address.casefold())
-            if user is None or (name == "assignee" and user.role not in STAFF_ROLES):
-                line.meta[name] = address
-                line.left_out.append(_("%(field)s: there is no account for it; it was left out.", field=name))
-            else:
-                clean[f"{name}_id"] = user.id
-    authors = [known.users[step.by.casefold()].id for step in line.steps if step.by.casefold() in known.users]
-    shape = json.dumps(
-        [clean, line.meta, [_step_key(step) for step in line.steps], authors], sort_keys=True, default=str
-    )
-    line.digest = hashlib.sha256(shape.encode()).hexdigest()
-
-
-def _step_key(step: _Step | Entry) -> tuple[str, str, str, str]:
-    at = step.at.isoformat() if step.at is not None else ""
-    return step.kind, at, hashlib.sha256(step.body.encode()).hexdigest(), step.new_state or ""
-
-
-def _write_line(record: Record, line: _Line, known: _Known) -> None:
-    for name, value in line.clean.items():
-        if name == "tags":
-            record.tags = list(dict.fromkeys(known.tags[tag] for tag in value))
-        elif value is not None or not name.endswith("_at"):
-            setattr(record, name, value)
-    at = now()
-    record.created_at = record.created_at or at
-    if "updated_at" not in line.clean:
-        steps_at = [step.at for step in line.steps if step.at is not None]
-        record.updated_at = max([record.created_at, *steps_at]) if record.id is None else at
-    if record.state in DONE and record.resolved_at is None:
-        record.resolved_at = record.updated_at
-    record.meta, record.digest = line.meta, line.digest
-    present = {_step_key(entry) for entry in record.entries}
-    for step in line.steps:
-        entry = _entry_of(step, record, known)
-        if _step_key(entry) not in present:
-            record.entries.append(entry)
-
-
-def _entry_of(step: _Step, record: Record, known: _Known) -> Entry:
-    user = known.users.get(step.by.casefold()) if step.by else None
-    return Entry(
-        kind=step.kind,
-        body=step.body,
-        at=step.at or record.created_at,
-        by_id=user.id if user is not None else None,
-        author=step.author,
-        is_from_customer=user.role == Role.CUSTOMER if user is not None else step.is_from_customer,
-        is_internal=step.kind == "note",
-        old_state=step.old_state,
-        new_state=step.new_state,
-    )
-
-
-def _prepare(line: Mapping[str, Any]) -> _Line | str:
-    """Return a checked line, or the sentence that refuses it."""
-    check = Check()
-    external_id = check.read("id", text, line.get("id"), most=200, required=True, is_line=True)
-    meta = line.get("meta") or {}
-    if not isinstance(meta, Mapping):
-        return str(_("meta: This must be an object."))
-    meta = {_ALIASES.get(str(name), str(name)): value for name, value in meta.items()}
-    given = {"subject": line.get("title") or line.get("subject")}
-    given |= {name: line[key] for name, key in (("description", "text"), ("language", "lang")) if line.get(key)}
-    given |= {name: meta.pop(name) for name in list(meta) if name in _IMPORT_RULES and name not in given}
-    if isinstance(given.get("product"), list) and given["product"]:
-        # A record is about one product; the others are kept as they came.
-        meta["products"] = given["product"]
-        given["product"] = given["product"][0]
-    clean = {}
-    for name, value in given.items():
-        if value not in (None, "") or name == "subject":
-            rule, options = _IMPORT_RULES[name]
-            clean[name] = check.read(name, rule, value, **options)
-    steps = _prepare_steps(check, meta.pop("entries", None))
-    if line.get("url"):
-        meta["url"] = line["url"]
-    kept = check.read("meta", extra, meta)
-    if check.errors:
-        return " ".join(f"{name}: {sentence}" for name, sentence in check.errors.items())
-    return _Line(external_id or "", clean, kept or {}, steps)
-
-
-def _prepare_steps(check: Check, value: object) -> list[_Step]:
-    if value is None:
-        return []
-    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value) or len(value) > MOST_ENTRIES:
-        check.refuse("entries", _("This must be a list of at most %(most)s objects.", most=MOST_ENTRIES))
-        return []
-    return [_prepare_step(check, f"entries {place}", one) for place, one in enumerate(value, start=1)]
-
-
-def _prepare_step(check: Check, name: str, given: Mapping[str, Any]) -> _Step:
-    state, old = given.get("new_state", given.get("state")), given.get("old_state")
-    kind = check.read(f"{name} kind", choice, given.get("kind", "reply"), ("reply", "note", "state")) or ""
-    return _Step(
-        kind=kind,
-        body=check.read(f"{name} body", text, given.get("body"), most=LONGEST_TEXT, required=kind != "state") or "",
-        at=check.read(f"{name} at", moment, given.get("at")),
-        by=check.read(f"{name} by", text, given.get("by"), most=254, is_line=True) or "",
-        author=check.read(f"{name} author", text, given.get("author"), most=120, is_line=True) or "",
-        is_from_customer=given.get("from") == "customer",
-        old_state=check.read(f"{name} old_state", choice, old, STATES) if kind == "state" and old else None,
-        new_state=check.read(f"{name} new_state", choice, state, STATES) if kind == "state" and state else None,
-    )

@@ -312,12 +312,12 @@ def add_entry(number: str) -> ResponseReturnValue:
     return _to(record, anchor=f"entry-{entry.id}")
 
 
-@blueprint.get(RECORD + "/attachments/<int:attachment_id>")
+@blueprint.get(RECORD + "/attachments/<int:file_id>")
 @needs(Permission.ASK)
-def attachment(number: str, attachment_id: int) -> ResponseReturnValue:
+def attachment(number: str, file_id: int) -> ResponseReturnValue:
     """Give a file of a record; a picture may be looked at in place."""
     viewer = current_viewer()
-    file = records.get_file(viewer, records.get_readable(viewer, number), attachment_id)
+    file = records.get_file(viewer, records.get_readable(viewer, number), file_id)
     return download.send(file, in_place=request.args.get("show") == "1")
 
 

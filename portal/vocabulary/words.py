@@ -110,9 +110,9 @@ def free_slug(model: type[Named], name: str) -> str:
 
 
 def find_or_create(model: type[Word], names: Iterable[str]) -> dict[str, Word]:
-    """Return name → word for all names, making those that are missing.  Upper and lower case are the same word.
+    """Return name → word for all names, making those that are missing, inside the caller's transaction.
 
-    Works inside the caller's transaction; names must be checked lines.
+    Upper and lower case are the same word, and a slug is as good as a name.  Names must be checked lines.
     """
     wanted = list(dict.fromkeys(name for name in names if name))
     if not wanted:
@@ -122,8 +122,10 @@ def find_or_create(model: type[Word], names: Iterable[str]) -> dict[str, Word]:
     for start in range(0, len(wanted), 400):
         chunk = wanted[start : start + 400]
         # SQLite lowers ASCII alone, so the name as written is asked for, too.
-        condition = lowered.in_([name.lower() for name in chunk]) | model.name.in_(chunk)
-        known.update({word.name.lower(): word for word in db.session.scalars(select(model).where(condition))})
+        condition = lowered.in_([name.lower() for name in chunk]) | model.name.in_(chunk) | model.slug.in_(chunk)
+        found = db.session.scalars(select(model).where(condition)).all()
+        known |= {word.slug: word for word in found if word.slug in chunk}
+        known |= {word.name.lower(): word for word in found}
     missing: dict[str, str] = {}
     for name in wanted:
         if name.lower() not in known:

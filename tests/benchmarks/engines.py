@@ -27,7 +27,10 @@ NOW = datetime.now(UTC)
 BATCH = 500
 ASKED = 300
 SYLLABLES = "ba co di fu ga he jo ki lu ma ne po qua ri su ta ve wi xo ze".split()  # noqa: SIM905
-CHARACTERS = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"
+CHARACTERS = (
+    "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就"
+    "分对成会可主发年动同工也能下过子说产种面而方后多定行学法所民得经"
+)
 
 
 def vocabulary(chance: random.Random, size: int = 30_000) -> list[str]:
@@ -54,7 +57,9 @@ def generate(count: int, seed: int = 1) -> Iterator[Document]:
         yield Document(
             id=f"{'record' if is_record else 'article'}:{number}", version=1,
             kind="record" if is_record else ("faq", "case_study")[number % 3 == 0],
-            readers=frozenset({STAFF, f"customer:{number % 500}"}) if is_record else frozenset({(PUBLIC, CUSTOMERS)[number % 5 == 0]}),
+            readers=frozenset(
+                {STAFF, f"customer:{number % 500}"} if is_record else {(PUBLIC, CUSTOMERS)[number % 5 == 0]}
+            ),
             title=title, lead=body[:80], body=body, internal="noted and called back" if is_record else "",
             identifiers=(f"R-2026-{number:06}",) if is_record else (), language="zh" if is_chinese else "en",
             categories=(f"c{number % 12}", f"c{number % 12}-{number % 60}"), products=(f"p{number % 40}",),
@@ -133,7 +138,9 @@ def ask(engine: SearchEngine, documents: int) -> None:
     timed("search, facets, highlights (agent)", search())
     timed("search, facets, highlights (customer)", search(viewer=customer))
     timed("search, two filters chosen", search(filters={"kind": ("faq", "record"), "tag": ("t3",)}))
-    timed("search without facets and highlights", search(with_facets=False, with_highlights=False, with_correction=False))
+    timed(
+        "search without facets and highlights", search(with_facets=False, with_highlights=False, with_correction=False)
+    )
     timed("browse (no words)", [lambda: engine.search(SearchRequest(viewer=agent))] * 50)
     timed("page 100", [lambda t=t: engine.search(SearchRequest(viewer=agent, text=t, page=100)) for t in asked[:60]])
     timed("suggest", [lambda t=t: engine.suggest(agent, t[:4]) for t in asked])

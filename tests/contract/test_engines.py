@@ -107,11 +107,14 @@ def test_synonyms_find_across_languages(shop: SearchEngine) -> None:
     assert "article:5" in ids(ask(shop, "printer"))
 
 
-@pytest.mark.parametrize(
-    "text",
-    ['"', '""', "-", "--", '-"', "(", "a AND b OR NOT c", "*", "?", "~2", "a:b", "kind:", "kind:x", "\\", "/x/", "[a TO b]",
-     "\x00", "\ud800", "𠮷", "😀", "a" * 1000, "汉" * 1000, "é́́", "ab " * 300, "a-b " * 250, "\u200b", "tag:" + "x" * 500],
-)  # fmt: skip
+ODD_TEXTS = [
+    *('"', '""', "-", "--", '-"', "(", "a AND b OR NOT c", "*", "?", "~2", "a:b", "kind:", "kind:x", "\\", "/x/"),
+    *("[a TO b]", "\x00", "\ud800", "𠮷", "😀", "é́́", "\u200b"),
+    *("a" * 1000, "汉" * 1000, "ab " * 300, "a-b " * 250, "tag:" + "x" * 500),
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
 def test_any_text_is_a_query(shop: SearchEngine, text: str) -> None:
     for viewer in (NOBODY, CARLA):
         result = ask(shop, text, viewer)

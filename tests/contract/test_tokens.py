@@ -18,12 +18,15 @@ ANALYZERS: dict[str, Callable[[str], list[str]]] = {
     "characters": analysis.characters,
 }
 WRITTEN = [
-    "The printer's drivers weren’t added; adding, adds. ebbed ebbing erring egged odd offing inning organization emergency university evening",
-    "KB-5001 0x80070005 v3.8.0 node.js user_name _x_ __ 3.5mm iPhone15Pro C++ C# .NET a@b.cn 10.0.0.1 1,000.50 a:b it's",
+    ("The printer's drivers weren’t added; adding, adds. ebbed ebbing erring "
+    "egged odd offing inning organization emergency university evening"),
+    ("KB-5001 0x80070005 v3.8.0 node.js user_name _x_ __ 3.5mm "
+    "iPhone15Pro C++ C# .NET a@b.cn 10.0.0.1 1,000.50 a:b it's"),
     "如何重設印表機的驅動程式 (ERR-0x80070005) on Windows 11? 什么 乾隆 頭髮 发展 著名 干部 程序 文件 支援 社群",
     "ＥＲＲ－８０９，中文ABC混排、カタカナ ひらがな ｶﾀｶﾅ ｶﾞｷﾞ 한국어 검색 々 〇 佐々木 𠮷野家 机",
     "Ünïcode café naïve Straße ŁÓDŹ İstanbul ΣΟΣ Ελληνικά Русский й é ﬁle ½ ① ℃ ² ™ © ® 😀 👩‍👩‍👧 1️⃣ 🇩🇪",
-    "soft\u00adhyphen zero\u200bwidth no\u2060break a\u202fb tab\tnew\nline 约翰·史密斯 l·l 'quoted' ‘single’ rock'n'roll o'",
+    ("soft\u00adhyphen zero\u200bwidth no\u2060break a\u202fb "
+    "tab\tnew\nline 约翰·史密斯 l·l 'quoted' ‘single’ rock'n'roll o'"),
     "ภาษาไทย ລາວ عربى עברית हिन्दी ქართული",
     "x" * 300 + " " + "汉" * 300,
     "𝐛𝐨𝐥𝐝 ½½ ％ ￥100 ２０２６年１１月 〜 … —— · ‧ 【括号】「引号」",

@@ -47,9 +47,7 @@ def test_a_bad_line_is_named_and_loses_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(
         b'{"id":"1","title":"\xe6\x9c\xba"}\n\n{"id":"2",\n[1]\n{"title":NaN}\n{"title":"\xff"}\n'
-         b'{"id":"7","title":"'
-        + b"x" * 5_000_000
-        + b'"}\n{"id":"8","title":"\xe6\x9c\xba"}\n'
+        b'{"id":"7","title":"' + b"x" * 5_000_000 + b'"}\n{"id":"8","title":"\xe6\x9c\xba"}\n'
     )
     lines = list(read(path))
     assert [line.number for line in lines if line.refused is None] == [1, 8]

@@ -153,7 +153,9 @@ def test_a_customers_addresses_are_nowhere(app):
     contact = Contact(name="Carla", job="Buyer")
     contact.points = [ContactPoint(key="k", kind="email", sealed=b"carla@x.example", blind_index="carla@x.example")]
     customer = store(
-        Customer(kind="company", name="Lamps Ltd", region="North", segment="gold", notes="pays late", contacts=[contact])
+        Customer(
+            kind="company", name="Lamps Ltd", region="North", segment="gold", notes="pays late", contacts=[contact]
+        )
     )
     document = document_of(customer)
     assert "carla@x.example" not in repr(document)

@@ -64,7 +64,7 @@ def test_the_palette_opens_from_a_field_too_and_escape_returns_there(guide: Page
     guide.keyboard.press(key)
     expect(guide.locator("#q-palette")).to_be_focused()
     guide.keyboard.press("Escape")
-    expect(guide.locator("dialog#palette")).to_be_hidden()
+    expect(guide.locator("dialog#palette-dialog")).to_be_hidden()
     expect(guide.locator("#subject")).to_be_focused()
 
 
@@ -77,7 +77,7 @@ def test_the_palette_runs_actions_and_shows_their_keys(guide: Page) -> None:
     expect(options).to_have_count(3)
     guide.keyboard.press("ArrowDown")
     guide.keyboard.press("Enter")
-    expect(guide.locator("dialog#palette")).to_be_hidden()
+    expect(guide.locator("dialog#palette-dialog")).to_be_hidden()
     expect(guide.locator("dialog#sample")).to_be_visible()
 
 
@@ -110,7 +110,7 @@ def test_escape_leaves_the_search(guide: Page) -> None:
 def test_a_question_mark_lists_the_keys_and_they_can_be_switched_off(guide: Page) -> None:
     away_from_fields(guide)
     guide.keyboard.press("?")
-    dialog = guide.locator("dialog#keys")
+    dialog = guide.locator("dialog#keys-dialog")
     expect(dialog).to_be_visible()
     dialog.get_by_label("Keys without Ctrl are on").uncheck()
     guide.keyboard.press("Escape")

@@ -11,7 +11,7 @@ from portal.customers import customers
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
 from portal.knowledge.models import Article
-from portal.service import records
+from portal.service import batches, records
 from portal.service.models import KINDS, STATES, Entry, Record
 from portal.vocabulary.models import Category, Product
 
@@ -244,7 +244,7 @@ def line(number=1, **meta):
 
 def test_a_whole_line_is_taken(people):
     customers.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
-    outcome = records.import_batch(
+    outcome = batches.import_batch(
         [
             line(
                 kind="repair",
@@ -299,10 +299,10 @@ def test_a_whole_line_is_taken(people):
 def test_an_import_is_taken_once_and_changed_lines_update(people):
     entry = {"kind": "reply", "body": "a", "at": "2024-01-01"}
     lines = [line(1, entries=[entry]), line(2), line(3, state="open")]
-    first = records.import_batch(lines, source="old", by=None)
-    again = records.import_batch(lines, source="old", by=None)
+    first = batches.import_batch(lines, source="old", by=None)
+    again = batches.import_batch(lines, source="old", by=None)
     more = [line(1, entries=[entry, {"kind": "reply", "body": "b"}]), line(2), {**line(3), "title": "Fixed"}]
-    changed = records.import_batch(more, source="old", by=None)
+    changed = batches.import_batch(more, source="old", by=None)
     assert [o.outcome for o in first] == ["created"] * 3
     assert [o.outcome for o in again] == ["unchanged"] * 3
     assert [o.outcome for o in changed] == ["updated", "unchanged", "updated"]
@@ -319,22 +319,22 @@ def test_categories_and_products_are_known_by_slug_and_name(people):
         line(1, category="warranty", product="lathe 3"),
         line(2, category="Warranty and Repair", product="lathe-3"),
     ]
-    made = [db.session.get(Record, one.id) for one in records.import_batch(lines, source="old", by=None)]
+    made = [db.session.get(Record, one.id) for one in batches.import_batch(lines, source="old", by=None)]
     assert {record.category.slug for record in made} == {"warranty"}
     assert {record.product.slug for record in made} == {"lathe-3"}
 
 
 def test_a_customer_who_comes_later_is_linked_by_the_next_import(people):
-    first = records.import_batch([line(customer="Gamma")], source="old", by=None)[0]
+    first = batches.import_batch([line(customer="Gamma")], source="old", by=None)[0]
     assert first.outcome == "created"
     assert "'Gamma'" in first.reason
     customers.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
-    assert records.import_batch([line(customer="Gamma")], source="old", by=None)[0].outcome == "updated"
+    assert batches.import_batch([line(customer="Gamma")], source="old", by=None)[0].outcome == "updated"
     assert db.session.get(Record, first.id).customer.name == "Gamma"
 
 
 def test_a_refused_line_loses_no_other(people):
-    outcomes = records.import_batch(
+    outcomes = batches.import_batch(
         [
             line(1),
             {"title": "no id"},
@@ -358,15 +358,15 @@ def test_a_refused_line_loses_no_other(people):
 
 
 def test_a_line_twice_in_one_batch_makes_one_record_and_a_dry_run_none(people):
-    assert [o.outcome for o in records.import_batch([line()], source="old", by=None, dry_run=True)] == ["created"]
+    assert [o.outcome for o in batches.import_batch([line()], source="old", by=None, dry_run=True)] == ["created"]
     assert db.session.query(Record).count() == 0
-    outcomes = records.import_batch([line(), line(), line(priority="low")], source="old", by=None)
+    outcomes = batches.import_batch([line(), line(), line(priority="low")], source="old", by=None)
     assert [o.outcome for o in outcomes] == ["created", "unchanged", "updated"]
     assert db.session.query(Record).count() == 1
 
 
 def test_imports_are_bulk_work_that_single_saves_overtake(people):
-    made = records.import_batch([line()], source="old", by=None)[0]
+    made = batches.import_batch([line()], source="old", by=None)[0]
     rows = {row.object_id: row.is_bulk for row in db.session.scalars(select(outbox.OutboxRow)) if row.kind == "record"}
     assert rows == {made.id: True}
 
@@ -395,7 +395,7 @@ def test_imports_are_fast(people):
     ]
     began = time.process_time()
     for start in range(0, len(lines), 200):
-        outcomes = records.import_batch(lines[start : start + 200], source="speed", by=None)
+        outcomes = batches.import_batch(lines[start : start + 200], source="speed", by=None)
         assert {o.outcome for o in outcomes} == {"created"}
     rate = len(lines) / (time.process_time() - began)
     print(f"{rate:.0f} records for each second of the processor")

@@ -8,7 +8,7 @@ export function listening(event) {
 }
 
 function palette() {
-  const dialog = document.getElementById("palette");
+  const dialog = document.getElementById("palette-dialog");
   if (!dialog.open) dialog.showModal();
   dialog.querySelector("input[name=q]").select();
 }
@@ -36,7 +36,7 @@ function list(dialog) {
 }
 
 export default function keys() {
-  const dialog = document.getElementById("keys");
+  const dialog = document.getElementById("keys-dialog");
   const choice = dialog.querySelector("[data-keys-on]");
   choice.checked = !localStorage.getItem(OFF);
   choice.addEventListener("change", () => (choice.checked ? localStorage.removeItem(OFF) : localStorage.setItem(OFF, "1")));

@@ -1,0 +1,118 @@
+"""Start the portal as its operator would, load it, and print one table of what it does and what was aimed at.
+
+python -m tests.benchmarks [--size 100000] [--data FOLDER] [--engines embedded opensearch]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from opensearch.node.server import Node
+from portal.settings import Settings
+from tests import servers
+from tests.benchmarks import measures
+from tests.benchmarks.measures import GOALS
+from tests.benchmarks.table import Table, load
+from tests.benchmarks.texts import Texts, write
+from tests.installation import Installation
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINES = ("embedded", "opensearch")
+PREFIX = "bench"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--size", type=int, default=5_000, help="service records to load; a tenth of it articles")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="collections of real texts")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--saves", type=int, default=30, help="how often saved → findable is measured")
+    parser.add_argument("--output", type=Path, help="write the table into this file, too")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    before = load()
+    table = Table()
+    with tempfile.TemporaryDirectory(prefix="casebook-bench-") as folder:
+        run(table, Path(folder), chosen)
+    title = (
+        f"Casebook, {chosen.size:,} records; load {before} before, {load()} after; "
+        f"{time.monotonic() - began:.0f} s in all"
+    )
+    text = table.text(title)
+    print(f"\n{text}")
+    if chosen.output:
+        chosen.output.write_text(text + "\n")
+    return 0
+
+
+def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
+    texts = Texts(chosen.data)
+    table.add("texts", f"varied from {texts.origin}")
+    queries = texts.queries(chosen.queries)
+    place = Installation(folder, web_workers=1)
+    place.run("init")
+    token = place.add_user("Erin", "editor")
+    place.start()
+    try:
+        load_everything(table, place, texts, folder, chosen)
+        if "embedded" in chosen.engines:
+            measures.findable(table, place, token, engine="embedded", count=chosen.saves)
+            measures.pages(table, place, token, "erin@example.com", queries, engine="embedded")
+            measures.memory(table, place, engine="embedded")
+            measures.rebuild(table, place, engine="embedded", goal=GOALS["rebuild/s"])
+            measures.embedded_queries(table, folder / "data" / "index", queries)
+    finally:
+        place.stop()
+    if "opensearch" in chosen.engines:
+        on_opensearch(table, place, token, queries, folder, chosen)
+
+
+def load_everything(table: Table, place: Installation, texts: Texts, folder: Path, chosen: argparse.Namespace) -> None:
+    real = chosen.data / "msoffice_kb" / "corpus.jsonl"
+    if real.exists():
+        # Named after where it comes from; a source is named after the file.
+        linked = folder / "msoffice_kb.jsonl"
+        linked.symlink_to(real)
+        measures.imports(table, place, linked, "articles", name="msoffice_kb", goal=GOALS["articles/s"])
+    articles = write(folder / "articles.jsonl", texts.articles(max(500, chosen.size // 10)))
+    measures.imports(table, place, articles, "articles", name="generated articles", goal=GOALS["articles/s"])
+    records = write(folder / "records.jsonl", texts.records(chosen.size))
+    measures.imports(table, place, records, "records", name="generated records", goal=GOALS["records/s"])
+    customers = write(folder / "customers.jsonl", texts.customers(max(200, chosen.size // 50)))
+    measures.imports(table, place, customers, "customers", name="generated customers")
+
+
+def on_opensearch(
+    table: Table, place: Installation, token: str, queries: list[str], folder: Path, chosen: argparse.Namespace
+) -> None:
+    """Point the same installation at a node, fill it from SQL, and measure it there."""
+    try:
+        servers.find_opensearch()
+    except servers.MissingError as error:
+        table.add("opensearch", f"not measured: {error}")
+        return
+    node = Node(folder / "node", memory="1g", quick=False)
+    node.start()
+    try:
+        place.set(search_url=node.url, search_prefix=PREFIX)
+        place.start()
+        rebuilt = measures.rebuild(table, place, engine="opensearch", goal=None)
+        measures.findable(table, place, token, engine="opensearch", count=chosen.saves)
+        measures.pages(table, place, token, "erin@example.com", queries, engine="opensearch")
+        measures.memory(table, place, engine="opensearch")
+        measures.opensearch_queries(table, node.url, PREFIX, queries)
+        place.stop()
+        settings = Settings.from_environ(place.settings)
+        measures.against_the_helper(table, settings, node.url, rebuilt)
+    finally:
+        place.stop()
+        node.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

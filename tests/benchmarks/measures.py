@@ -1,0 +1,228 @@
+"""What is measured, on one installation with one engine after the other.  Each function adds its rows to the table."""
+
+from __future__ import annotations
+
+import http
+import itertools
+import json
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from opensearchpy import OpenSearch, helpers
+from sqlalchemy import select
+
+from indexer.documents import build_batch
+from portal.access import Role, viewer_for
+from portal.app import create_app
+from portal.extensions import db
+from portal.outbox import OutboxRow
+from portal.search import opensearch
+from portal.search.document import Document
+from portal.search.embedded import EmbeddedEngine
+from portal.search.engine import SearchEngine
+from portal.search.opensearch import OpenSearchEngine
+from portal.search.request import SearchRequest
+from portal.settings import Settings
+from tests.benchmarks.table import Table, percentile
+from tests.installation import PASSWORD, Installation, wait_for
+
+WARM_UP = 20
+HELPER_DOCUMENTS = 30_000
+BULK_LINES = 500
+AGENT = viewer_for(Role.AGENT, user_id=2)
+GOALS = {
+    "articles/s": 500.0,
+    "records/s": 1000.0,
+    "found embedded": 500.0,
+    "found opensearch": 1500.0,
+    "rebuild/s": 5000.0,
+    "of the helper": 0.8,
+    "engine ms": 10.0,
+    "times multi_match": 2.0,
+    "beyond ms": 10.0,
+    "web MB": 200.0,
+}
+
+
+def imports(table: Table, place: Installation, file: Path, kind: str, *, name: str, goal: float | None = None) -> None:
+    """Take one file in while the worker indexes beside it, and wait for the worker."""
+    report = place.report("import", kind, str(file), "--source", file.stem, codes=(0, 1))
+    behind_s = place.wait_until_indexed()
+    rate = report["lines"] / max(report["seconds"], 0.01)
+    what = f"import {name}, {report['lines']:,} lines, indexed meanwhile"
+    if goal is None:
+        table.add(what, f"{rate:,.0f}/s")
+    else:
+        table.at_least(what, rate, goal, "/s")
+    if report["refused_count"]:
+        table.add(f"import {name}, refused", str(report["refused_count"]), "0", is_met=False)
+    table.add(
+        f"import {name}, index behind at the end", f"{report['pending']:,} documents, {behind_s:.1f} s until equal"
+    )
+
+
+def findable(table: Table, place: Installation, token: str, *, engine: str, count: int) -> None:
+    """Publish articles one by one, and ask for each until a search finds it."""
+    client = place.client(token)
+    took = []
+    for number in range(count):
+        # Saves come at any moment of the engine's refresh interval.
+        time.sleep(0.05 * (number % 20))
+        article = {"kind": "faq", "title": f"Findable {secrets.token_hex(4)}", "body": "Soon.", "state": "published"}
+        saved = client.ask("POST", "/api/v1/articles", article)
+        assert saved.status == http.HTTPStatus.CREATED, saved.body
+        began = time.perf_counter()
+        wanted = f"article:{saved.json['id']}"
+        wait_for(lambda wanted=wanted: _finds(client, wanted), timeout_s=30, pause_s=0.02)  # type: ignore[misc]
+        took.append((time.perf_counter() - began) * 1000)
+    client.close()
+    table.spread(f"{engine}: saved → findable", took, " ms", p95=GOALS[f"found {engine}"])
+
+
+def _finds(client: Any, document_id: str) -> bool:
+    answer = client.ask("GET", "/api/v1/search", q=f"id:{document_id}", size=1).json
+    return bool(not answer["degraded"] and answer["total"] == 1)
+
+
+def rebuild(table: Table, place: Installation, *, engine: str, goal: float | None) -> float:
+    """Build the whole index anew, by the worker; the rate."""
+    report = place.report("index", "rebuild")
+    rate = float(report["documents"] / max(report["seconds"], 0.01))
+    what = f"{engine}: full rebuild from SQL, {report['documents']:,} documents"
+    if goal is None:
+        table.add(what, f"{rate:,.0f}/s")
+    else:
+        table.at_least(what, rate, goal, "/s")
+    return rate
+
+
+def embedded_queries(table: Table, folder: Path, queries: Sequence[str]) -> None:
+    """Ask the embedded engine itself, with and without what costs most."""
+    engine = EmbeddedEngine(folder)
+    documents = engine.health().documents
+    for queries_of_round in (queries[:WARM_UP], queries):
+        whole = [_engine_ms(engine, SearchRequest(viewer=AGENT, text=text)) for text in queries_of_round]
+    table.spread(
+        f"embedded: query, facets and highlights, {documents:,} documents", whole, " ms", p95=GOALS["engine ms"]
+    )
+    for name, left_out in (
+        ("without facets", {"with_facets": False}),
+        ("without highlights", {"with_highlights": False}),
+        ("without corrections", {"with_correction": False}),
+        ("hits alone", {"with_facets": False, "with_highlights": False, "with_correction": False}),
+    ):
+        part = [_engine_ms(engine, SearchRequest(viewer=AGENT, text=text, **left_out)) for text in queries]
+        table.spread(f"embedded:   {name}", part, " ms")
+    engine.close()
+
+
+def _engine_ms(engine: SearchEngine, request: SearchRequest) -> float:
+    began = time.perf_counter()
+    engine.search(request)
+    return (time.perf_counter() - began) * 1000
+
+
+def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[str]) -> None:
+    """Ask OpenSearch our query and, side by side, what most products would ask: one multi_match, the same facets."""
+    client = OpenSearch(hosts=[url], timeout=30)
+    engine = OpenSearchEngine(hosts=[url], prefix=prefix)
+    for round_of in (queries[:WARM_UP], queries):
+        ours, bare, whole = [], [], []
+        for text in round_of:
+            asked = opensearch._Search(SearchRequest(viewer=AGENT, text=text), ())
+            body = asked.body()
+            ours.append(_query_ms(client, prefix, body))
+            words = {"multi_match": {"query": text, "fields": ["title^3", "all"]}}
+            plain = {"bool": {"must": [words], "filter": opensearch._rights(AGENT)}}
+            bare.append(_query_ms(client, prefix, body | {"query": plain}))
+            whole.append(_engine_ms(engine, SearchRequest(viewer=AGENT, text=text)))
+    documents = engine.health().documents
+    table.spread(f"opensearch: query, facets and highlights, {documents:,} documents", whole, " ms")
+    table.spread("opensearch:   our query on the node, with facets", ours, " ms")
+    table.spread("opensearch:   a bare multi_match, the same facets", bare, " ms")
+    for share in (50, 95):
+        ratio = percentile(ours, share) / percentile(bare, share)
+        table.at_most(f"opensearch:   ours against the bare one, p{share}", ratio, GOALS["times multi_match"], " ×")
+    engine.close()
+    client.close()
+
+
+def _query_ms(client: OpenSearch, index: str, body: Any) -> float:
+    began = time.perf_counter()
+    client.search(index=index, body=body)
+    return (time.perf_counter() - began) * 1000
+
+
+def against_the_helper(table: Table, settings: Settings, url: str, rebuilt: float) -> None:
+    """Feed the client's own bulk helper the JSON that a rebuild makes, ready-made, and compare the rates."""
+    actions = list(itertools.islice(_ready_made(settings), HELPER_DOCUMENTS))
+    engine = OpenSearchEngine(hosts=[url], prefix="helper", for_writing=True)
+    engine.create_index("helper-1")
+    client = OpenSearch(hosts=[url], timeout=60)
+    began = time.perf_counter()
+    done, _ = helpers.bulk(client, actions, index="helper-1", chunk_size=BULK_LINES)
+    client.indices.refresh(index="helper-1")
+    rate = done / (time.perf_counter() - began)
+    engine.drop("helper-1")
+    engine.close()
+    client.close()
+    table.add(f"opensearch: the client's bulk helper, {done:,} ready-made documents", f"{rate:,.0f}/s")
+    table.at_least("opensearch: rebuild against the helper", rebuilt / rate, GOALS["of the helper"], " ×")
+
+
+def _ready_made(settings: Settings) -> Iterator[dict[str, Any]]:
+    with create_app(settings).app_context():
+        for kind in ("article", "record", "customer"):
+            versions = dict(
+                db.session.execute(
+                    select(OutboxRow.object_id, OutboxRow.version).where(OutboxRow.kind == kind).limit(HELPER_DOCUMENTS)
+                ).all()
+            )
+            for item in build_batch(kind, versions):
+                if isinstance(item, Document):
+                    source = opensearch._source(item)
+                    # The same as the product sends: versions are what makes the index provable.
+                    yield {
+                        "_id": item.id,
+                        "_source": json.loads(json.dumps(source)),
+                        "version": item.version,
+                        "version_type": "external_gte",
+                    }
+
+
+def pages(table: Table, place: Installation, token: str, email: str, queries: Sequence[str], *, engine: str) -> None:
+    """Ask API and page for the same words, as an agent with all facets; the engine's own time apart."""
+    api, page = place.client(token), place.client()
+    page.sign_in(email, PASSWORD)
+    for words in queries[:WARM_UP]:
+        api.ask("GET", "/api/v1/search", q=words)
+        page.ask("GET", "/search", q=words)
+    own, whole, beyond, page_ms, page_beyond, size = [], [], [], [], [], []
+    for words in queries:
+        answer = api.ask("GET", "/api/v1/search", q=words)
+        assert answer.status == http.HTTPStatus.OK, answer.body
+        assert not answer.json["degraded"], words
+        own.append(float(answer.json["took_ms"]))
+        whole.append(answer.ms)
+        beyond.append(answer.ms - own[-1])
+        shown = page.ask("GET", "/search", q=words)
+        assert shown.status == http.HTTPStatus.OK, shown.body
+        page_ms.append(shown.ms)
+        size.append(len(shown.body) / 1000)
+        page_beyond.append(shown.ms - own[-1])
+    api.close()
+    page.close()
+    table.spread(f"{engine}: API answer", whole, " ms")
+    table.spread(f"{engine}:   the engine's own time in it", own, " ms")
+    table.spread(f"{engine}:   beyond the engine", beyond, " ms", p50=GOALS["beyond ms"])
+    table.spread(f"{engine}: search page ({percentile(size, 50):.0f} kB)", page_ms, " ms")
+    table.spread(f"{engine}:   beyond the engine", page_beyond, " ms", p50=GOALS["beyond ms"])
+
+
+def memory(table: Table, place: Installation, *, engine: str) -> None:
+    """Look at what the processes hold after all that."""
+    table.at_most(f"{engine}: resident memory of a web process", place.memory_mb("web"), GOALS["web MB"], " MB")
+    table.add(f"{engine}: resident memory of the worker", f"{place.memory_mb('worker'):.0f} MB")

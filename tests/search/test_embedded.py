@@ -1,0 +1,185 @@
+"""What only the embedded engine has: files, a lock, and other processes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from portal.access import ANONYMOUS
+from portal.search.embedded import EmbeddedEngine
+from portal.search.engine import EngineLocked, IndexCorrupt, IndexMissing
+from portal.search.request import SearchRequest
+from tests.contract.conftest import put
+from tests.contract.corpus import document
+
+ASKED = SearchRequest(viewer=ANONYMOUS, text="alpha")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[EmbeddedEngine]:
+    made = EmbeddedEngine(tmp_path)
+    made.create_index("one")
+    made.swap("one")
+    put(made, [document(1, "alpha"), document(2, "alpha beta")])
+    yield made
+    made.close()
+
+
+def files(folder: Path, suffix: str) -> list[Path]:
+    return sorted((folder / "one").glob(f"*{suffix}"))
+
+
+def in_another_process(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    before = (
+        "import sys; from pathlib import Path\n"
+        "from portal.search.embedded import EmbeddedEngine\n"
+        "from tests.contract.corpus import document\n"
+        "engine = EmbeddedEngine(Path(sys.argv[1]))\n"
+    )
+    command = [sys.executable, "-c", before + code, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+
+
+def test_only_one_process_writes(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    write = "print(engine.write('one', [document(3, 'alpha')])[0].outcome); engine.close()"
+    refused = in_another_process(write, tmp_path)
+    assert "EngineLocked" in refused.stderr
+    assert str(os.getpid()) in refused.stderr
+    with pytest.raises(EngineLocked, match="written by process"):
+        EmbeddedEngine(tmp_path).write("one", [document(3, "alpha")])
+    engine.close()
+    assert in_another_process(write, tmp_path).stdout.strip() == "done"
+
+
+def test_a_commit_of_another_process_is_seen_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    reader = EmbeddedEngine(tmp_path)
+    assert reader.search(ASKED).total == 2
+    engine.close()
+    done = in_another_process("engine.write('one', [document(3, 'alpha')]); engine.close()", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert reader.search(ASKED).total == 3
+
+
+def test_a_swap_of_another_process_is_seen_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    reader = EmbeddedEngine(tmp_path)
+    assert reader.search(ASKED).total == 2
+    engine.close()
+    done = in_another_process(
+        "engine.create_index('two'); engine.write('two', [document(3, 'alpha')]); engine.swap('two')\n"
+        "engine.drop('one'); engine.close()",
+        tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [hit.id for hit in reader.search(ASKED).hits] == ["article:3"]
+
+
+def test_readers_go_on_while_segments_merge_and_go(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    reader = EmbeddedEngine(tmp_path)
+    for number in range(3, 60):
+        put(engine, [document(number, "alpha"), document(number, "alpha", version=2)])
+        assert reader.search(ASKED).total == number
+
+
+def test_what_was_not_committed_is_lost_and_what_was_is_kept(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    engine.close()
+    killed = in_another_process(
+        "import os, signal\n"
+        "engine.write('one', [document(3, 'alpha')]); engine.commit('one')\n"
+        "engine.write('one', [document(4, 'alpha')]); os.kill(os.getpid(), signal.SIGKILL)",
+        tmp_path,
+    )
+    assert killed.returncode == -9
+    again = EmbeddedEngine(tmp_path)
+    assert again.search(ASKED).total == 3
+    assert again.write("one", [document(4, "alpha")])[0].outcome == "done"
+    again.close()
+    assert again.search(ASKED).total == 4
+
+
+def test_a_forked_child_reads_and_does_not_hang(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    assert engine.search(ASKED).total == 2
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if engine.search(ASKED).total == 2 else 2
+            engine.close()
+        finally:
+            os._exit(status)
+    for _ in range(200):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+    put(engine, [document(5, "alpha")])
+    assert engine.search(ASKED).total == 3
+
+
+@pytest.mark.parametrize("harm", ["meta", "garbage", "truncated", "missing", "format"])
+def test_a_damaged_index_is_noticed(engine: EmbeddedEngine, tmp_path: Path, harm: str) -> None:
+    engine.close()
+    if harm == "meta":
+        (tmp_path / "one" / "meta.json").write_text("{")
+    elif harm == "garbage":
+        path = max(files(tmp_path, ".idx") + files(tmp_path, ".pos"), key=lambda p: p.stat().st_size)
+        data = bytearray(path.read_bytes())
+        data[0] ^= 0xFF
+        path.chmod(0o600)
+        path.write_bytes(data)
+    elif harm == "truncated":
+        path = files(tmp_path, ".store")[0]
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes()[:20])
+    elif harm == "missing":
+        files(tmp_path, ".fast")[0].unlink()
+    else:
+        (tmp_path / "one" / "format").write_text("0 other\n")
+    again = EmbeddedEngine(tmp_path)
+    with pytest.raises(IndexCorrupt, match="rebuild"):
+        again.check("one")
+    if harm != "garbage":
+        assert not again.health().is_up
+        with pytest.raises(IndexCorrupt):
+            again.search(ASKED)
+
+
+def test_a_damaged_index_can_be_replaced(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    engine.close()
+    (tmp_path / "one" / "meta.json").unlink()
+    again = EmbeddedEngine(tmp_path)
+    with pytest.raises(IndexCorrupt):
+        again.search(ASKED)
+    again.create_index("two")
+    put(again, [document(1, "alpha")], "two")
+    again.swap("two")
+    again.drop("one")
+    assert again.search(ASKED).total == 1
+    again.close()
+
+
+def test_a_lost_folder_is_said(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    (tmp_path / "live").write_text("elsewhere")
+    with pytest.raises(IndexMissing, match="rebuild"):
+        engine.search(ASKED)
+
+
+def test_a_whole_index_passes_the_check(engine: EmbeddedEngine) -> None:
+    engine.check("one")
+
+
+def test_memory_of_versions_is_bounded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.search.embedded.MOST_PENDING", 10)
+    for number in range(100):
+        engine.write("one", [document(number + 10, "alpha")])
+        assert len(engine._writers["one"].pending) <= 11
+    engine.commit("one")
+    assert engine.search(ASKED).total == 102

@@ -1,0 +1,249 @@
+"""What only OpenSearch has: a network between.  A small server plays the cluster in trouble."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from portal.access import ANONYMOUS
+from portal.search.document import Document, Tombstone
+from portal.search.engine import BadQuery, EngineBusy, EngineDown, IndexMissing
+from portal.search.opensearch import Breaker, OpenSearchEngine
+from portal.search.request import SearchRequest
+from tests.contract.corpus import document
+
+ASKED = SearchRequest(viewer=ANONYMOUS, text="alpha", with_correction=False)
+Answer = tuple[int, object]
+
+
+class Cluster:
+    """Answers every request with what the test says, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[str, bytes], Answer] = lambda path, body: (200, {})
+        self.asked: list[tuple[str, bytes]] = []
+        cluster = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _reply(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                cluster.asked.append((self.path, body))
+                status, data = cluster.answer(self.path, body)
+                payload = json.dumps(data).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _reply  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    made = Cluster()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine(cluster: Cluster) -> Iterator[OpenSearchEngine]:
+    made = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
+    yield made
+    made.close()
+
+
+def fault(status: int, kind: str, reason: str = "") -> Answer:
+    return status, {"error": {"type": kind, "reason": reason, "root_cause": [{"type": kind}]}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "expected"),
+    [
+        (404, "index_not_found_exception", IndexMissing),
+        (400, "index_closed_exception", IndexMissing),
+        (429, "rejected_execution_exception", EngineBusy),
+        (429, "circuit_breaking_exception", EngineBusy),
+        (503, "search_phase_execution_exception", EngineDown),
+        (500, "node_not_connected_exception", EngineDown),
+        (401, "security_exception", EngineDown),
+        (400, "parsing_exception", BadQuery),
+    ],
+)
+def test_refusals_become_the_protocols_errors(
+    cluster: Cluster, engine: OpenSearchEngine, status: int, kind: str, expected: type[Exception]
+) -> None:
+    cluster.answer = lambda path, body: fault(status, kind)
+    with pytest.raises(expected):
+        engine.search(ASKED)
+
+
+def test_a_dead_engine_costs_a_moment_and_then_nothing() -> None:
+    engine = OpenSearchEngine(hosts=["http://127.0.0.1:9"], prefix="kb")
+    for _ in range(2):
+        with pytest.raises(EngineDown, match="cannot be reached"):
+            engine.search(ASKED)
+    began = time.perf_counter()
+    for _ in range(200):
+        with pytest.raises(EngineDown, match="a moment ago"):
+            engine.search(ASKED)
+    assert time.perf_counter() - began < 1
+    assert not engine.health().is_up
+
+
+def test_a_silent_engine_is_left_alone_after_two_waits(
+    cluster: Cluster, engine: OpenSearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.search.opensearch.READ_TIMEOUT_S", 0.05)
+    slow = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
+    release = threading.Event()
+
+    def wait(path: str, body: bytes) -> Answer:
+        release.wait(5)
+        return 200, {}
+
+    cluster.answer = wait
+    for _ in range(5):
+        with pytest.raises(EngineDown):
+            slow.search(ASKED)
+    release.set()
+    assert len(cluster.asked) == 2
+
+
+def test_the_breaker_lets_one_try_and_closes_again() -> None:
+    now = [0.0]
+    breaker = Breaker(failures=2, open_for_s=5.0, clock=lambda: now[0])
+    for _ in range(2):
+        breaker.enter()
+        breaker.failed()
+    with pytest.raises(EngineDown):
+        breaker.enter()
+    now[0] = 6.0
+    breaker.enter()
+    with pytest.raises(EngineDown):
+        breaker.enter()
+    breaker.succeeded()
+    breaker.enter()
+    breaker.enter()
+
+
+def test_a_refused_query_does_not_open_the_breaker(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    cluster.answer = lambda path, body: fault(400, "parsing_exception")
+    for _ in range(5):
+        with pytest.raises(BadQuery):
+            engine.search(ASKED)
+    assert len(cluster.asked) == 5
+
+
+def test_no_error_tells_the_password() -> None:
+    engine = OpenSearchEngine(hosts=["http://kb:hush-hush@127.0.0.1:9"], prefix="kb")
+    with pytest.raises(EngineDown) as down:
+        engine.search(ASKED)
+    assert "hush" not in str(down.value)
+    assert "hush" not in engine.health().detail
+
+
+def test_name_and_password_and_certificate_reach_the_client(tmp_path: Path) -> None:
+    engine = OpenSearchEngine(hosts=["https://kb:p%40ss@one:9200", "https://kb:p%40ss@two:9243"], prefix="kb")
+    hosts = engine._client.transport.hosts
+    assert [(host["host"], host["port"], host["use_ssl"], host["http_auth"]) for host in hosts] == [
+        ("one", 9200, True, "kb:p@ss"), ("two", 9243, True, "kb:p@ss"),
+    ]  # fmt: skip
+
+
+def bulk(*results: dict[str, object]) -> Answer:
+    return 200, {"errors": True, "items": [{"index": {"_id": "x", **result}} for result in results]}
+
+
+def test_each_document_has_its_own_outcome(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    cluster.answer = lambda path, body: bulk(
+        {"status": 201},
+        {"status": 409, "error": {"type": "version_conflict_engine_exception"}},
+        {"status": 429, "error": {"type": "rejected_execution_exception"}},
+        {"status": 403, "error": {"type": "cluster_block_exception"}},
+        {"status": 503, "error": {"type": "unavailable_shards_exception"}},
+        {
+            "status": 400,
+            "error": {
+                "type": "mapper_parsing_exception",
+                "reason": "failed to parse field [updated_at] of type [date] in document with id '6'. "
+                "Preview of field's value: 'the customer is furious'",
+            },
+        },
+    )
+    outcomes = engine.write("kb-1", [document(n, "x") for n in range(6)])
+    assert [o.outcome for o in outcomes] == ["done", "superseded", "retry", "retry", "retry", "refused"]
+    assert outcomes[-1].reason == "mapper_parsing_exception in updated_at"
+    assert "furious" not in str(outcomes)
+    path, body = cluster.asked[0]
+    assert path.startswith("/kb-1-write/_bulk")
+    assert "require_alias=true" in path
+    first = json.loads(body.split(b"\n")[0])
+    assert first == {"index": {"_id": "article:0", "version": 1, "version_type": "external_gte"}}
+
+
+def test_a_poisoned_request_is_halved_until_one_stands_alone(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    def answer(path: str, body: bytes) -> Answer:
+        if b"poison" in body:
+            return fault(400, "illegal_argument_exception", "Malformed action/metadata line")
+        return bulk(*[{"status": 201}] * (body.count(b"\n") // 2))
+
+    cluster.answer = answer
+    items: list[Document | Tombstone] = [document(n, "poison" if n == 37 else "fine") for n in range(100)]
+    outcomes = engine.write("kb-1", items)
+    assert [n for n, o in enumerate(outcomes) if o.outcome == "refused"] == [37]
+    assert {o.outcome for n, o in enumerate(outcomes) if n != 37} == {"done"}
+    assert [o.id for o in outcomes] == [item.id for item in items]
+    assert len(cluster.asked) < 20
+
+
+def test_a_busy_cluster_is_asked_again_later(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    cluster.answer = lambda path, body: fault(429, "circuit_breaking_exception")
+    assert [o.outcome for o in engine.write("kb-1", [document(1, "x")])] == ["retry"]
+
+
+def test_large_batches_are_parted_by_bytes(
+    cluster: Cluster, engine: OpenSearchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.search.opensearch.BULK_BYTES", 20_000)
+    cluster.answer = lambda path, body: bulk(*[{"status": 201}] * (body.count(b"\n") // 2))
+    assert len(engine.write("kb-1", [document(n, "x", "y" * 5000) for n in range(20)])) == 20
+    assert max(len(body) for _, body in cluster.asked) <= 20_000 + 6000
+    assert len(cluster.asked) > 5
+
+
+def test_a_lost_index_is_no_fault_of_the_documents(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    cluster.answer = lambda path, body: bulk({"status": 404, "error": {"type": "index_not_found_exception"}})
+    with pytest.raises(IndexMissing):
+        engine.write("kb-1", [document(1, "x")])
+
+
+def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    empty = {"hits": {"hits": [], "total": {"value": 0}}, "aggregations": {}, "responses": []}
+    cluster.answer = lambda path, body: (200, empty)
+    engine.search(SearchRequest(viewer=ANONYMOUS, text="alpha -beta", filters={"tag": ("x",)}, with_correction=False))
+    engine.suggest(ANONYMOUS, "alph")
+    engine.similar(ANONYMOUS, "alpha beta")
+    engine.explain(SearchRequest(viewer=ANONYMOUS, text="alpha"), "article:1")
+    queries = [json.loads(body)["query"] for path, body in cluster.asked if "_search" in path]
+    rights = {"terms": {"readers": ["public"]}}
+    assert sum(rights in query["bool"]["filter"] for query in queries) >= 3
+    assert "internal" not in cluster.asked[0][1].decode()
