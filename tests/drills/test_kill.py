@@ -82,7 +82,8 @@ def drill(place: Installation, faults: dict[str, Callable[[], None]]) -> None:
         for number in range(ROUNDS):
             lines = Texts(seed=SEED + number).records(RECORDS, start=number * RECORDS)
             file = write(place.folder / f"records-{number}.jsonl", lines)
-            importing = place.launch("import", "records", str(file), "--source", "drill", log=place.folder / "import.log")
+            told = place.folder / "import.log"
+            importing = place.launch("import", "records", str(file), "--source", "drill", log=told)
             for name in order.sample(sorted(faults), k=len(faults)):
                 time.sleep(order.uniform(1.0, 3.0))
                 faults[name]()

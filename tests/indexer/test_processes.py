@@ -184,7 +184,7 @@ def test_a_rebuild_that_is_killed_is_taken_up_again(portal):
     assert portal.run("index", "verify", "--repair").returncode == 0
     for seconds in (0.0, 0.3, 0.8):
         rebuild = portal.start("index", "rebuild")
-        wait_for(lambda: "of 400" in portal.log() or rebuild.poll() is not None, "the beginning")
+        wait_for(lambda once=rebuild: "of 400" in portal.log() or once.poll() is not None, "the beginning")
         time.sleep(seconds)
         rebuild.kill()
         rebuild.wait()
