@@ -47,7 +47,7 @@ def ask() -> ResponseReturnValue:
     """Show the form; words of a search that found nothing are kept in it.  Staff open records for callers instead."""
     if current_viewer().is_staff:
         return redirect(url_for("service.new_record"))
-    form = AskForm.build(current_viewer(), data={"subject": request.args.get("q", "")[:300]})
+    form = AskForm.build(current_viewer(), data={"subject": request.args.get("subject", "")[:300]})
     return _ask_page(form)
 
 

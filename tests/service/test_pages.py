@@ -120,7 +120,7 @@ def test_changes_need_the_forms_token(people, client_for, asked, path, data):
 
 def test_a_customer_asks_and_is_told_the_number(people, client_for):
     alice = client_for(people.alice)
-    page = alice.get("/ask?q=paper+jam")
+    page = alice.get("/ask?subject=paper+jam")
     assert 'value="paper jam"' in page.text
     sent = alice.post("/ask", data={"submission": token_of(page), "subject": "Paper jam", "description": "Every day."})
     record = db.session.scalars(select(Record)).one()
