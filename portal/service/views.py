@@ -66,6 +66,8 @@ def send_request() -> ResponseReturnValue:
     except Invalid as invalid:
         show_errors(form, invalid)
         return _ask_page(form), 422
+    if viewer.user_id is not None and not viewer.is_staff:
+        search_log.add_request(viewer.user_id, record.id)
     flash(
         gettext("We have your request. Its number is %(number)s; we answer here and by e-mail.", number=record.number),
         "success",
