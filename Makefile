@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Nothing is fetched here; the warning left out is that an editable installation finds what lies in this folder.
 INSTALL_CHECKOUT = PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --no-index -e .
 PYTEST ?= $(BIN)/pytest
+PARALLEL ?= --numprocesses=auto --dist=loadgroup
 
 .PHONY: help
 help:
@@ -75,9 +76,9 @@ servers: install
 
 .PHONY: test test-fast
 test: servers
-	$(PYTEST)
+	$(PYTEST) $(PARALLEL)
 test-fast: install
-	$(PYTEST) -m 'not servers and not drill'
+	$(PYTEST) $(PARALLEL) -m 'not servers and not drill'
 
 # Each part can be run alone; `make --keep-going check` runs all of them whatever fails first.
 .PHONY: check style types imports templates format

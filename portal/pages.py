@@ -231,7 +231,7 @@ def show_ago(moment: datetime | None) -> str:
     return format_timedelta(moment - datetime.now(UTC), add_direction=True, locale=_locale())
 
 
-def show_number(number: float | None) -> str:
+def show_number(number: int | float | None) -> str:
     """Show a number with the language's separators."""
     if isinstance(number, int) and 0 <= number < 1000:
         # A page of results shows a hundred counts, and these look alike in every language.
