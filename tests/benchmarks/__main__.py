@@ -72,7 +72,9 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
         on_opensearch(table, place, token, queries, folder, chosen)
 
 
-def load_everything(table: Table, place: Installation, texts: Texts, folder: Path, chosen: argparse.Namespace) -> None:
+def load_everything(
+    table: Table, place: Installation, token: str, texts: Texts, folder: Path, chosen: argparse.Namespace
+) -> None:
     real = chosen.data / "msoffice_kb" / "corpus.jsonl"
     if real.exists():
         # Named after where it comes from; a source is named after the file.
