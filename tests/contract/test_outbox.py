@@ -157,12 +157,10 @@ def test_an_idle_sweep_uses_the_small_index(app, engine):
     save_articles(200)
     sync.drain(engine, "worker")
     is_postgresql = db.engine.dialect.name == "postgresql"
+    explain = "EXPLAIN QUERY PLAN "
     if is_postgresql:
+        explain = "EXPLAIN "
         db.session.execute(db.text("SET enable_seqscan = off"))
-    plan = db.session.execute(
-        db.text(
-            f"EXPLAIN {'' if is_postgresql else 'QUERY PLAN'} SELECT 1 FROM outbox WHERE version > indexed_version "
-            "AND is_bulk IS false ORDER BY changed_at LIMIT 1"
-        )
-    ).all()
+    sweep = "SELECT 1 FROM outbox WHERE version > indexed_version AND is_bulk IS false ORDER BY changed_at LIMIT 1"
+    plan = db.session.execute(db.text(explain + sweep)).all()
     assert "ix_outbox_pending" in " ".join(str(line) for line in plan)

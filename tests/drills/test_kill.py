@@ -82,8 +82,9 @@ def drill(place: Installation, faults: dict[str, Callable[[], None]]) -> None:
         for number in range(ROUNDS):
             lines = Texts(seed=SEED + number).records(RECORDS, start=number * RECORDS)
             file = write(place.folder / f"records-{number}.jsonl", lines)
-            told = place.folder / "import.log"
-            importing = place.launch("import", "records", str(file), "--source", "drill", log=told)
+            importing = place.launch(
+                "import", "records", str(file), "--source", "drill", log=place.folder / "import.log"
+            )
             for name in order.sample(sorted(faults), k=len(faults)):
                 time.sleep(order.uniform(1.0, 3.0))
                 faults[name]()
@@ -108,8 +109,15 @@ def drill(place: Installation, faults: dict[str, Callable[[], None]]) -> None:
         f"left after {took:.0f} s: {told(left)}; {left['checked']} compared"
     )
     assert lost == set()
+    assert told_by_up(place) == {"web": ROUNDS, "worker": ROUNDS}
     assert len(writer.acknowledged) > 0
     assert count(place, "record") == ROUNDS * RECORDS
+
+
+def told_by_up(place: Installation) -> dict[str, int]:
+    """How often `up` said that a process had ended unexpectedly: the faults that did happen."""
+    said = place.up.log.read_text()
+    return {name: said.count(f"{name} ended unexpectedly (") for name in ("web", "worker")}
 
 
 def told(found: dict[str, Any]) -> str:
