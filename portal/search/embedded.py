@@ -538,8 +538,8 @@ class _Search:
             )
         # The counts take as long as the hits; tantivy needs no interpreter lock for either.
         counting = _beside().submit(self._facets) if request.with_facets else None
-        query = self._query(self.chosen.values())
         order = {"newest": "updated_at", "popular": "popularity"}.get(request.effective_sort)
+        query = self._query(self.chosen.values(), is_scored=order is None)
         found = self.searcher.search(
             query, request.size, count=True, order_by_field=order, offset=request.offset, order=Order.Desc
         )
@@ -595,7 +595,7 @@ class _Search:
         )
 
     def _query(self, filters: Iterable[Query], *, is_scored: bool = True) -> Query:
-        plan = self.plan if is_scored else replace(self.plan, scoring=())
+        plan = self.plan if is_scored else replace(self.plan, scoring=(), refining=())
         parts = [(Occur.Must, self.rights), *_plan_parts(self.schema, plan)]
         for name, values in self.words.operators.items():
             parts.append((Occur.Must, self._operator(name, values)))
@@ -659,7 +659,7 @@ class _Search:
     def _matched_fields(self, document_id: str) -> tuple[MatchedField, ...]:
         own = _silent(_term(self.schema, "id", document_id))
         groups: dict[str, list[Clause]] = {}
-        for clause in (*self.plan.matching, *self.plan.scoring):
+        for clause in (*self.plan.matching, *self.plan.scoring, *self.plan.refining):
             groups.setdefault(clause.field.value, []).append(clause)
         found = []
         for name, clauses in groups.items():
@@ -771,7 +771,7 @@ def _plan_parts(schema: tantivy.Schema, plan: Plan) -> list[tuple[Occur, Query]]
     parts: list[tuple[Occur, Query]] = []
     if plan.matching:
         parts.append((Occur.Must, _any(schema, plan.matching)))
-    for clause in plan.scoring:
+    for clause in (*plan.scoring, *plan.refining):
         parts += _clause(schema, clause)
     parts += [(Occur.Must, _silent(_any(schema, group))) for group in plan.required]
     parts += [(Occur.MustNot, query) for clause in plan.excluded for _, query in _clause(schema, clause)]
