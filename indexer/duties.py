@@ -1,6 +1,7 @@
 """What the worker does beside the index, again and again.  A feature adds its row; `run` commits what it does."""
 
 from indexer.worker import Duty
+from portal.accounts import housekeeping
 from portal.attachments import attachments, extraction
 from portal.mail import messages
 
@@ -8,4 +9,6 @@ DUTIES: tuple[Duty, ...] = (
     Duty("mail", 2.0, messages.deliver_due),
     Duty("texts of files", 2.0, extraction.extract_pending),
     Duty("left-over files", 3600.0, attachments.sweep),
+    Duty("ended sessions", 3600.0, housekeeping.forget_old),
+    Duty("sent mails", 3600.0, messages.forget_old),
 )

@@ -1,6 +1,6 @@
 """A portal as its operator runs it: settings, commands and `casebook up`, and nothing from inside.
 
-For benchmarks, drills and screenshots.  `up` keeps web, worker and queue running; what a test kills comes back by it.
+For benchmarks and drills.  `up` keeps web, worker and queue running; what a test kills comes back by it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests import servers
 CASEBOOK = Path(sys.executable).with_name("casebook")
 PASSWORD = "long enough for everybody here"
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class CommandFailed(AssertionError):
@@ -192,6 +193,10 @@ class Installation:
         """The resident memory of the largest of these processes, in megabytes."""
         return max((_resident_mb(pid) for pid in self.pids(name)), default=0.0)
 
+    def processor_s(self, name: str) -> float:
+        """The processor time that these processes have used since they began: what load beside them changes least."""
+        return sum(_processor_s(pid) for pid in self.pids(name))
+
     def status(self) -> Any:
         return self.report("index", "status")
 
@@ -230,3 +235,12 @@ def _resident_mb(pid: int) -> float:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_SIZE / 1_000_000
     except OSError:
         return 0.0
+
+
+def _processor_s(pid: int) -> float:
+    try:
+        # The name in brackets may hold anything; what follows it is counted from the third field.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICKS

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,22 @@ TEMPLATES = sorted((ROOT / "templates").rglob("*"))
 # highlights made; a new one is a decision to be written down here.
 SAFE_IN_TEMPLATES: dict[str, int] = {}
 MARKUP_IN_CODE = {"portal/markup.py": 1, "portal/search/highlight.py": 1}
+
+OWN_PACKAGES = {"portal", "indexer", "opensearch", "tests", "docs", "wsgi", "_typeshed"}
+# What comes for certain with a declared package, as the framework that it is made on.
+INSTALLED_WITH = {
+    "werkzeug": "Flask",
+    "jinja2": "Flask",
+    "itsdangerous": "Flask",
+    "markupsafe": "Flask",
+    "click": "Flask",
+    "alembic": "Flask-Migrate",
+    "babel": "Flask-Babel",
+    "wtforms": "Flask-WTF",
+    "marshmallow": "flask-smorest",
+    "redis": "rq",
+    "yaml": "bandit",
+}
 
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "services", "repositories", "interfaces"}
 
@@ -94,6 +112,32 @@ def test_migrations_have_one_head():
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+
+
+def imported_packages(*folders: str) -> set[str]:
+    """The top-level modules that the Python files of these folders import, without our own and Python's."""
+    trees = [ast.parse(text) for name, text in texts().items() if name.startswith(folders) and name.endswith(".py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names - OWN_PACKAGES
+
+
+@pytest.mark.parametrize("development", [False, True])
+def test_what_is_imported_is_declared(development: bool):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = distribution_names(project["dependencies"])
+    folders = ("portal/", "indexer/", "opensearch/node/", "opensearch/__init__", "wsgi.py", "migrations/")
+    if development:
+        declared |= distribution_names(project["optional-dependencies"]["dev"])
+        folders = ("tests/", "docs/", "opensearch/", "static/")
+    providers = metadata.packages_distributions()
+    undeclared = {
+        package
+        for package in imported_packages(*folders)
+        if not {name.lower().replace("_", "-") for name in providers.get(package, [package])} & declared
+    }
+    assert undeclared <= set(INSTALLED_WITH)
 
 
 # The templates
@@ -192,15 +236,15 @@ def read_lock(name: str) -> dict[str, str]:
     return pins
 
 
+def distribution_names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in requirements}  # type: ignore[index]
+
+
 def test_the_lock_files_agree_and_hold_all_dependencies():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     runtime, development = read_lock("requirements.lock"), read_lock("requirements-dev.lock")
-
-    def names(dependencies: list[str]) -> set[str]:
-        return {re.match(r"[\w.-]+", line)[0].lower().replace("_", "-") for line in dependencies}  # type: ignore[index]
-
-    assert names(project["dependencies"]) <= runtime.keys()
-    assert names(project["optional-dependencies"]["dev"]) <= development.keys()
+    assert distribution_names(project["dependencies"]) <= runtime.keys()
+    assert distribution_names(project["optional-dependencies"]["dev"]) <= development.keys()
     assert {name: development.get(name) for name in runtime} == runtime
     assert read_lock("requirements-build.lock").items() <= development.items()
 

@@ -4,7 +4,6 @@ The rows name the least role that gets through.  Beyond that, whatever has an ad
 who may not see it exactly as it answers for a thing that does not exist.
 """
 
-import io
 import re
 from functools import partial
 from io import BytesIO
@@ -131,7 +130,7 @@ POLICY = {
     "POST /records/<string:number>/assignee": AGENT,
     "GET /records/<string:number>/details": AGENT,
     "POST /records/<string:number>/details": AGENT,
-    "GET /records/<string:number>/attachments/<int:attachment_id>": CUSTOMER,
+    "GET /records/<string:number>/attachments/<int:file_id>": CUSTOMER,
     "POST /records/<string:number>/entries": CUSTOMER,
     "POST /records/<string:number>/links": AGENT,
     "POST /records/<string:number>/links/<string:other>/removal": AGENT,
@@ -198,13 +197,18 @@ def routes_of(app):
 
 
 def address(rule, values):
+    # A file's number means another thing below articles than below records.
+    if rule.startswith("/articles/"):
+        values = {**values, "attachment_id": values["article_attachment_id"]}
     return PARAMETER.sub(lambda found: str(values[found[1]]), rule)
 
 
 MISSING = {
+    "file_id": 2000000099,
     "article_id": 2000000001,
+    "article_attachment_id": 2000000014,
     "attachment_id": 2000000010,
-    "build_id": 2000000014,
+    "build_id": 2000000015,
     "customer_id": 2000000002,
     "record_id": 2000000003,
     "search_id": 2000000004,
@@ -279,7 +283,7 @@ def test_a_token_has_its_owners_rights_and_no_more(hollow, people, token_for):
         client.csrf = False
         for route, least in POLICY.items():
             method, rule = route.split(" ", 1)
-            if not rule.startswith("/api/"):
+            if not rule.startswith(FOR_PROGRAMS):
                 continue
             answer = client.open(address(rule, MISSING), method=method, headers=headers)
             should_be = ROLES.index(person.role) < ROLES.index(least)
@@ -360,7 +364,7 @@ def things(app, people):
         db.session.commit()
         tokens.create(person.user, name=name, by=None)
         return {
-            "attachment_id": file.id,
+            "file_id": file.id,
             "record_id": record.id,
             "number": record.number,
             "other": record.number,
@@ -398,14 +402,14 @@ def things(app, people):
         held.tags.append(tag)
         outbox.record(held)
         files[title] = attachments.store(
-            io.BytesIO(b"text"), file_name="a.txt", owner_kind="article", owner_id=held.id, by=people.dora.viewer
+            BytesIO(b"text"), file_name="a.txt", owner_kind="article", owner_id=held.id, by=people.dora.viewer
         ).id
     db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {name: MISSING[name] for name in ("build_id", "search_id", "token", "synonym_id", "version")}
+    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version", "build_id")}
 
     def own(title):
-        return {"article_id": articles[title], "slug": title, "attachment_id": files[title]}
+        return {"article_id": articles[title], "slug": title, "article_attachment_id": files[title]}
 
     return {
         "alice": {**fill, **of(people.alice, people.company_a, "alice"), **own("customers")},
@@ -503,5 +507,5 @@ def test_no_get_writes(app, people, client_for, things):
                 answer = client.get(address(rule, things["alice"]))
             finally:
                 event.remove(db.engine, "before_cursor_execute", listener)
-            assert answer.status_code < 500, route
+            assert answer.status_code < 500 or rule == "/readyz", route
     assert writes == []

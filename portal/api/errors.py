@@ -58,15 +58,19 @@ def answer_http_error(error: HTTPException) -> ResponseReturnValue:
     """Answer what the framework, or a view's `abort`, refuses."""
     if error.response is not None:
         return error.get_response()
+    headers = [
+        (name, value)
+        for name, value in error.get_headers(request.environ)
+        if name.lower() not in ("content-type", "content-length")
+    ]
     if not is_api():
-        return render_error(error)
+        return (*render_error(error), headers)
     status = error.code or 500
     fields = _field_messages(getattr(error, "data", None))
     message = " ".join(fields.values()) or _sentence(error)
     answer: tuple[Any, int] = problem(status, message, fields)  # type: ignore[assignment]
-    for name, value in error.get_headers(request.environ):
-        if name.lower() not in ("content-type", "content-length"):
-            answer[0].headers[name] = value
+    for name, value in headers:
+        answer[0].headers[name] = value
     return answer
 
 

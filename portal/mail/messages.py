@@ -12,7 +12,7 @@ from email.message import EmailMessage
 from urllib.parse import urlsplit
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from portal.encryption import Sealed, seal, unseal
 from portal.extensions import db, now
@@ -26,6 +26,8 @@ FIRST_PAUSE = timedelta(seconds=30)
 LONGEST_PAUSE = timedelta(hours=6)
 LEASE = timedelta(minutes=5)
 """Longer than handing over one mail may take; a dead worker's mail is taken up by another after it."""
+KEPT = timedelta(days=30)
+"""How long it can be seen that a mail was sent."""
 SUBJECT = "Subject: "
 
 
@@ -99,6 +101,15 @@ def deliver_due(most: int = 50) -> int:
                 _settle(message)
                 delivered += 1
     return delivered
+
+
+def forget_old() -> int:
+    """Delete and commit the rows of mails that were sent long ago; returns how many they were."""
+    deleted = db.session.execute(
+        delete(Message).where(Message.sent_at < now() - KEPT).execution_options(synchronize_session=False)
+    )
+    db.session.commit()
+    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
 
 
 def waiting_count() -> int:

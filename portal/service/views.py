@@ -17,6 +17,7 @@ from portal.customers.models import Customer
 from portal.customers.views import show_beside
 from portal.errors import Conflict, Invalid, Missing
 from portal.knowledge.models import Article
+from portal.search import log as search_log
 from portal.service import queues, records
 from portal.service.beside import Beside, find_answers, find_similar
 from portal.service.forms import (
@@ -47,7 +48,7 @@ def ask() -> ResponseReturnValue:
     """Show the form; words of a search that found nothing are kept in it.  Staff open records for callers instead."""
     if current_viewer().is_staff:
         return redirect(url_for("service.new_record"))
-    form = AskForm.build(current_viewer(), data={"subject": request.args.get("q", "")[:300]})
+    form = AskForm.build(current_viewer(), data={"subject": request.args.get("subject", "")[:300]})
     return _ask_page(form)
 
 
@@ -64,6 +65,8 @@ def send_request() -> ResponseReturnValue:
     except Invalid as invalid:
         show_errors(form, invalid)
         return _ask_page(form), 422
+    if viewer.user_id is not None and not viewer.is_staff:
+        search_log.add_request(viewer.user_id, record.id)
     flash(
         gettext("We have your request. Its number is %(number)s; we answer here and by e-mail.", number=record.number),
         "success",
@@ -312,12 +315,12 @@ def add_entry(number: str) -> ResponseReturnValue:
     return _to(record, anchor=f"entry-{entry.id}")
 
 
-@blueprint.get(RECORD + "/attachments/<int:attachment_id>")
+@blueprint.get(RECORD + "/attachments/<int:file_id>")
 @needs(Permission.ASK)
-def attachment(number: str, attachment_id: int) -> ResponseReturnValue:
+def attachment(number: str, file_id: int) -> ResponseReturnValue:
     """Give a file of a record; a picture may be looked at in place."""
     viewer = current_viewer()
-    file = records.get_file(viewer, records.get_readable(viewer, number), attachment_id)
+    file = records.get_file(viewer, records.get_readable(viewer, number), file_id)
     return download.send(file, in_place=request.args.get("show") == "1")
 
 

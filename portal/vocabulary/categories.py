@@ -10,6 +10,7 @@ from portal import audit, outbox
 from portal.access import Audience, Permission, Viewer, audience_is_readable, narrowest
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
+from portal.slugs import free_slugs, slug_for
 from portal.vocabulary import words
 from portal.vocabulary.models import Category
 
@@ -140,33 +141,52 @@ def find_or_create_paths(paths: Iterable[Sequence[str]]) -> dict[tuple[str, ...]
     known: dict[tuple[int | None, str], Category] = {
         (category.parent_id, category.name.lower()): category for category in db.session.scalars(select(Category))
     }
+    found = _found_by_one_name(wanted, known)
+    # Level by level, so that however many are missing, each level is one insert.
+    for depth in range(DEEPEST):
+        missing: dict[tuple[int | None, str], tuple[Category | None, str]] = {}
+        for path in sorted(path for path in wanted - found.keys() if len(path) > depth):
+            parent = _follow(path[:depth], known)
+            key = (parent.id if parent else None, path[depth].lower())
+            if key not in known:
+                missing.setdefault(key, (parent, path[depth]))
+        _make_level(missing, known)
+    return found | {path: known_one for path in wanted - found.keys() if (known_one := _follow(path[:DEEPEST], known))}
+
+
+def _found_by_one_name(
+    wanted: Iterable[tuple[str, ...]], known: Mapping[tuple[int | None, str], Category]
+) -> dict[tuple[str, ...], Category]:
+    """Return the categories, anywhere in the tree, of the paths that are a single name or slug."""
     anywhere: dict[str, Category] = {}
-    for category in sorted(known.values(), key=lambda c: c.id):
+    for category in sorted(known.values(), key=lambda c: (c.parent_id is not None, c.id)):
         anywhere.setdefault(category.name.lower(), category)
         anywhere.setdefault(category.slug, category)
-    found: dict[tuple[str, ...], Category] = {}
-    for path in sorted(wanted):
-        if len(path) == 1 and (None, path[0].lower()) not in known and path[0].lower() in anywhere:
-            found[path] = anywhere[path[0].lower()]
-            continue
-        parent: Category | None = None
-        for name in path[:DEEPEST]:
-            key = (parent.id if parent else None, name.lower())
-            here = known.get(key)
-            if here is None:
-                here = Category(
-                    name=name,
-                    slug=words.free_slug(Category, name),
-                    parent_id=key[0],
-                    effective_audience=parent.effective_audience if parent else "public",
-                )
-                db.session.add(here)
-                db.session.flush()
-                known[key] = here
-            parent = here
-        if parent is not None:
-            found[path] = parent
-    return found
+    return {path: anywhere[path[0].lower()] for path in wanted if len(path) == 1 and path[0].lower() in anywhere}
+
+
+def _follow(path: Sequence[str], known: Mapping[tuple[int | None, str], Category]) -> Category | None:
+    here: Category | None = None
+    for name in path:
+        here = known[(here.id if here else None, name.lower())]
+    return here
+
+
+def _make_level(
+    missing: Mapping[tuple[int | None, str], tuple[Category | None, str]],
+    known: dict[tuple[int | None, str], Category],
+) -> None:
+    slugs = free_slugs([slug_for(name) for _, name in missing.values()], Category.slug)
+    for (key, (parent, name)), slug in zip(missing.items(), slugs, strict=True):
+        known[key] = Category(
+            name=name,
+            slug=slug,
+            parent_id=key[0],
+            effective_audience=parent.effective_audience if parent else "public",
+        )
+        db.session.add(known[key])
+    if missing:
+        db.session.flush()
 
 
 def find(slug: str, *, viewer: Viewer) -> Category | None:

@@ -15,6 +15,7 @@ from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
+from portal.search.current import SYNONYMS
 from portal.vocabulary import categories, products, synonyms, tags, words
 from portal.vocabulary.forms import (
     AUDIENCE_NAMES,
@@ -35,7 +36,7 @@ class Line:
     """One row of a list: its cells, the first of which leads to its form."""
 
     href: str
-    cells: Sequence[str]
+    cells: Sequence[str | int]
     depth: int = 0
 
 
@@ -69,7 +70,7 @@ def all_categories() -> ResponseReturnValue:
                 c.label(locale),
                 c.name_zh or "",
                 str(AUDIENCE_NAMES[c.effective_audience]),
-                str(counts.get(c.id, 0)),
+                counts.get(c.id, 0),
             ),
             depth=len(c.path()) - 1,
         )
@@ -152,7 +153,7 @@ def all_products() -> ResponseReturnValue:
                 p.name_zh or "",
                 p.family.label(locale) if p.family else "",
                 p.part_number or "",
-                str(counts.get(p.id, 0)),
+                counts.get(p.id, 0),
             ),
         )
         for p in products.load_all()
@@ -203,7 +204,7 @@ def all_families() -> ResponseReturnValue:
         return redirect(url_for(".all_families"), 303)
     locale = str(get_locale())
     lines = [
-        Line(href=url_for(".one_family", slug=f.slug), cells=(f.label(locale), f.name_zh or "", str(len(f.products))))
+        Line(href=url_for(".one_family", slug=f.slug), cells=(f.label(locale), f.name_zh or "", len(f.products)))
         for f in products.load_families()
     ]
     headings = [gettext("Name"), gettext("Chinese name"), gettext("Products")]
@@ -426,5 +427,6 @@ def _synonym(synonym_id: int) -> Synonym:
 
 
 def init_app(app: Flask) -> None:
-    """Register the pages."""
+    """Register the pages, and tell search which synonyms are in force."""
+    app.extensions[SYNONYMS] = synonyms.SynonymsInForce()
     app.register_blueprint(blueprint)

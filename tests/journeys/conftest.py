@@ -2,14 +2,25 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from wsgiref.types import WSGIApplication
 
 import pytest
+from flask import Flask
 from playwright.sync_api import Browser, Page
+from sqlalchemy import select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+import portal.app
+from indexer import rebuild, sync
+from indexer.rebuild import Rebuild
+from portal.accounts import sessions
+from portal.accounts.models import User
+from portal.demo.load import load_demo
+from portal.extensions import db
+from portal.search.current import make_engine
 from portal.settings import Settings
 from tests.pages.style_guide import make_guide
 
@@ -47,6 +58,46 @@ def guide_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         make_guide(Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "s" * 40}))
     ) as url:
         yield url
+
+
+@dataclass(frozen=True)
+class House:
+    """The whole portal with the demo's content, listening."""
+
+    app: Flask
+    url: str
+    cookies: dict[str, dict[str, str]]
+    """For each role the cookie of somebody who is signed in."""
+
+
+@pytest.fixture(scope="session")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """The portal as `make run` shows it: the demo loaded, the index built, one person of each role signed in."""
+    folder: Path = tmp_path_factory.mktemp("house")
+    environment = {"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "s" * 40, "CASEBOOK_LIMITS": "off"}
+    settings = Settings.from_environ(environment)
+    app = portal.app.create_app(settings)
+    with app.app_context():
+        db.create_all()
+        load_demo(settings=settings)
+        writer = make_engine(settings, for_writing=True)
+        rebuild.ensure_index(writer, "journeys")
+        work = Rebuild(writer, "journeys", "journeys")
+        while work.step():
+            pass
+        work.let_go()
+        sync.drain(writer, "journeys")
+        writer.close()
+        serializer = app.session_interface.get_signing_serializer(app)
+        cookies: dict[str, dict[str, str]] = {"anonymous": {}}
+        for user in db.session.scalars(select(User)).all():
+            token = sessions.start(user, agent="a browser")
+            cookies.setdefault(user.role, {app.config["SESSION_COOKIE_NAME"]: serializer.dumps({"_user_id": token})})
+        db.session.commit()
+    with serving(app) as url:
+        yield House(app, url, cookies)
+    with app.app_context():
+        db.engine.dispose()
 
 
 @pytest.fixture

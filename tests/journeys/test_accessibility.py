@@ -4,19 +4,29 @@ Each page is looked at in both languages and both themes, on a desktop and at 36
 (by the style guide) too.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page
+from sqlalchemy import select
 
-from tests.journeys.conftest import DESKTOP, PHONE
+from portal.accounts.models import User
+from portal.extensions import db
+from portal.knowledge.models import Article
+from portal.service.models import Record
+from portal.vocabulary.models import Category, Product, ProductFamily, Tag
+from tests.journeys.conftest import DESKTOP, PHONE, House
 from tests.pages.style_guide import STATUSES
 
 Open = Callable[..., Page]
 AXE = Path(__file__).parents[1] / "vendor/axe.min.js"
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SMALLEST_TARGET_PX = 24
+SETTLING_MS = 150
+"""How long the behaviours of a page need to be in place."""
 LOOKS = [("en", "light", DESKTOP), ("zh", "dark", DESKTOP), ("en", "dark", PHONE), ("zh", "light", PHONE)]
 look = pytest.mark.parametrize(
     ("language", "theme", "size"), LOOKS, ids=["en-light-desktop", "zh-dark-desktop", "en-dark-phone", "zh-light-phone"]
@@ -44,6 +54,128 @@ def complaints(page: Page) -> list[str]:
         SMALLEST_TARGET_PX,
     )
     return found
+
+
+# Who looks at each page, and at which address; `{slug}` and the like are filled in from the demo.
+PAGES = {
+    "/": ("anonymous", "/"),
+    "/admin": ("admin", "/admin"),
+    "/admin/audit": ("admin", "/admin/audit"),
+    "/admin/index": ("admin", "/admin/index"),
+    "/admin/users": ("admin", "/admin/users"),
+    "/admin/users/<int:user_id>": ("admin", "/admin/users/1"),
+    "/admin/users/new": ("admin", "/admin/users/new"),
+    "/articles/<slug>": ("customer", "/articles/{article}"),
+    "/articles/<slug>/deletion": ("admin", "/articles/{article}/deletion"),
+    "/articles/<slug>/edit": ("editor", "/articles/{article}/edit"),
+    "/articles/<slug>/history": ("editor", "/articles/{article}/history"),
+    "/articles/<slug>/translation": ("editor", "/articles/{article}/translation"),
+    "/articles/new": ("agent", "/articles/new?kind=case_study"),
+    "/ask": ("customer", "/ask"),
+    "/board": ("editor", "/board"),
+    "/categories": ("anonymous", "/categories"),
+    "/categories/<slug>": ("anonymous", "/categories/{category}"),
+    "/customers": ("agent", "/customers"),
+    "/customers/<int:customer_id>": ("agent", "/customers/1"),
+    "/customers/<int:customer_id>/profile": ("agent", "/customers/1/profile"),
+    "/customers/new": ("agent", "/customers/new"),
+    "/desk": ("agent", "/desk"),
+    "/help": ("anonymous", "/help"),
+    "/invitation/<token>": ("anonymous", "/invitation/none"),
+    "/knowledge": ("agent", "/knowledge"),
+    "/me": ("customer", "/me"),
+    "/me/second-factor": ("agent", "/me/second-factor"),
+    "/products": ("anonymous", "/products"),
+    "/products/<slug>": ("anonymous", "/products/{product}"),
+    "/records/<string:number>": ("agent", "/records/{record}"),
+    "/records/<string:number>/details": ("agent", "/records/{record}/details"),
+    "/records/<string:number>/similar": ("agent", "/records/{record}/similar"),
+    "/records/new": ("agent", "/records/new"),
+    "/requests": ("customer", "/requests"),
+    "/reset": ("anonymous", "/reset"),
+    "/reset/<token>": ("anonymous", "/reset/none"),
+    "/search": ("agent", "/search?q=printer&kind=faq"),
+    "/sign-in": ("anonymous", "/sign-in"),
+    "/tags": ("anonymous", "/tags"),
+    "/tags/<slug>": ("anonymous", "/tags/{tag}"),
+    "/vocabulary": ("editor", "/vocabulary"),
+    "/vocabulary/categories": ("editor", "/vocabulary/categories"),
+    "/vocabulary/categories/<slug>": ("editor", "/vocabulary/categories/{category}"),
+    "/vocabulary/families": ("editor", "/vocabulary/families"),
+    "/vocabulary/families/<slug>": ("editor", "/vocabulary/families/{family}"),
+    "/vocabulary/products": ("editor", "/vocabulary/products"),
+    "/vocabulary/products/<slug>": ("editor", "/vocabulary/products/{product}"),
+    "/vocabulary/synonyms": ("editor", "/vocabulary/synonyms"),
+    "/vocabulary/synonyms/<int:synonym_id>": ("editor", "/vocabulary/synonyms/1"),
+    "/vocabulary/tags": ("editor", "/vocabulary/tags"),
+    "/vocabulary/tags/<slug>": ("editor", "/vocabulary/tags/{tag}"),
+}
+MORE_PAGES = [
+    ("customer", "/records/{own}"),
+    ("anonymous", "/search?q=打印机"),
+    ("anonymous", "/search?q=xqzzv"),
+    ("anonymous", "/search?page=0"),
+    ("agent", "/search?q=printer&explain=1"),
+    ("anonymous", "/articles/{article}"),
+    ("agent", "/articles/{case}"),
+    ("anonymous", "/nowhere"),
+]
+PARTS = {"/admin/index/state", "/ask/answers", "/callers", "/records"}
+"""Pieces that a page fetches for itself, and an address that leads on to the desk or to one's own requests."""
+FOR_PROGRAMS = re.compile(r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg)")
+
+
+@pytest.fixture(scope="module")
+def examples(live_server: House) -> dict[str, str]:
+    """One of each thing that the demo holds."""
+    with live_server.app.app_context():
+        article = select(Article.slug).where(Article.state == "published", Article.audience == "public")
+        customer = select(User.customer_id).where(User.role == "customer").scalar_subquery()
+        queries = {
+            "article": article.where(Article.kind == "faq", Article.body.contains("```")),
+            "case": article.where(Article.kind == "case_study"),
+            "category": select(Category.slug).where(Category.audience == "public"),
+            "product": select(Product.slug),
+            "family": select(ProductFamily.slug),
+            "tag": select(Tag.slug),
+            "record": select(Record.number).where(Record.state == "open"),
+            "own": select(Record.number).where(Record.customer_id == customer),
+        }
+        return {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
+
+
+def test_no_page_is_forgotten(live_server: House) -> None:
+    rules = {rule.rule for rule in live_server.app.url_map.iter_rules() if "GET" in (rule.methods or ())}
+    assert {rule for rule in rules if not FOR_PROGRAMS.match(rule)} - PARTS == set(PAGES)
+
+
+# Each language once, each theme once, each window once.
+@pytest.mark.parametrize(
+    ("language", "theme", "size"),
+    [("en", "light", DESKTOP), ("zh", "dark", PHONE)],
+    ids=["en-light-desktop", "zh-dark-phone"],
+)
+@pytest.mark.parametrize("role", ["anonymous", "customer", "agent", "editor", "admin"])
+def test_every_page(
+    open_page: Open,
+    live_server: House,
+    examples: dict[str, str],
+    role: str,
+    language: str,
+    theme: str,
+    size: dict[str, int],
+) -> None:
+    paths = [path.format(**examples) for who, path in [*PAGES.values(), *MORE_PAGES] if who == role]
+    page = open_page(
+        f"{live_server.url}/help", language=language, theme=theme, size=size, cookies=live_server.cookies[role]
+    )
+    found = {}
+    for path in paths:
+        page.goto(live_server.url + path)
+        page.wait_for_timeout(SETTLING_MS)
+        assert urlsplit(page.url).path == urlsplit(path).path, "the page led elsewhere"
+        found[path] = complaints(page)
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
 
 
 @look

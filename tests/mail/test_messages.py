@@ -191,6 +191,16 @@ def test_a_folder_that_cannot_be_written_is_said(app, settings):
     assert "cannot be written" in db.session.query(Message).one().last_error
 
 
+def test_sent_mails_are_forgotten_after_a_month_and_waiting_ones_never(app, to_sink, monkeypatch):
+    queue()
+    messages.deliver_due()
+    queue()
+    assert messages.forget_old() == 0
+    later(monkeypatch, days=31)
+    assert messages.forget_old() == 1
+    assert messages.waiting_count() == 1
+
+
 def test_mail_may_be_off(app, settings):
     use(app, settings, mail_url="off:")
     queue()

@@ -53,7 +53,8 @@ def said(message: Message) -> list[str]:
 
 def test_every_text_is_in_the_catalogue_and_translated(texts: list[Message], chinese: Catalog) -> None:
     assert len(texts) > 100
-    missing = [message.id for message in texts if message.id not in chinese or not all(said(chinese[message.id]))]
+    found = [(message.id, chinese.get(message.id, message.context)) for message in texts]
+    missing = [text for text, translated in found if translated is None or not all(said(translated))]
     assert missing == [], ASK
 
 
