@@ -267,7 +267,7 @@ class EmbeddedEngine:
 
     def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
-        with self._writing, _translated():
+        with self._writing, self._writing_to(index):
             opened = self._writer(index)
             keys = [_key(item.id) for item in batch]
             known = _versions_of(opened, self._schema, keys)
@@ -302,7 +302,7 @@ class EmbeddedEngine:
 
     def commit(self, index: str) -> None:
         """See `SearchEngine.commit`."""
-        with self._writing, _translated():
+        with self._writing, self._writing_to(index):
             opened = self._writers.get(index)
             if opened is None or not opened.pending:
                 return
@@ -473,6 +473,18 @@ class EmbeddedEngine:
             opened = _Writer(index, writer, index.searcher())
         self._writers[name] = opened
         return opened
+
+    @contextmanager
+    def _writing_to(self, name: str) -> Iterator[None]:
+        """Let go of a writer that failed: it is of no more use, and what it had not committed is written again."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            self._writers.pop(name, None)
+            raise EngineDown(
+                f"The search index {name!r} could not be written ({str(error)[:200]}). "
+                f"Is there room on the disk of {str(self._folder)!r}, and may it be written?"
+            ) from error
 
     def _leave_inherited(self) -> None:
         if self._pid != os.getpid():
