@@ -1,6 +1,6 @@
 """A portal as its operator runs it: settings, commands and `casebook up`, and nothing from inside.
 
-For benchmarks, drills and screenshots.  `up` keeps web, worker and queue running; what a test kills comes back by it.
+For benchmarks and drills.  `up` keeps web, worker and queue running; what a test kills comes back by it.
 """
 
 from __future__ import annotations

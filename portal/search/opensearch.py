@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -63,6 +64,7 @@ WRITE_TIMEOUT_S = 60.0
 ADMIN_TIMEOUT_S = 30.0
 HEALTH_TIMEOUT_S = 2.0
 BULK_BYTES = 5_000_000
+BULK_DOCUMENTS = 250
 WALK_STEP = 5_000
 FAILURES_TO_OPEN = 2
 OPEN_FOR_S = 5.0
@@ -412,17 +414,15 @@ class OpenSearchEngine:
     def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
         outcomes: list[WriteOutcome] = []
-        chunk = _Chunk()
-        for item in batch:
-            lines = _bulk_lines(item)
-            if chunk.items and chunk.size + len(lines) > BULK_BYTES:
-                outcomes += self._send(index, chunk)
-                chunk = _Chunk()
-            chunk.items.append(item)
-            chunk.lines.append(lines)
-            chunk.size += len(lines)
-        if chunk.items:
-            outcomes += self._send(index, chunk)
+        sent: Future[list[WriteOutcome]] | None = None
+        with ThreadPoolExecutor(max_workers=1) as sender:
+            # While the cluster works on one chunk the next is made; never two at once, so that order is kept.
+            for chunk in _chunks(batch):
+                if sent is not None:
+                    outcomes += sent.result()
+                sent = sender.submit(self._send, index, chunk)
+            if sent is not None:
+                outcomes += sent.result()
         return tuple(outcomes)
 
     def _send(self, index: str, chunk: _Chunk) -> list[WriteOutcome]:
@@ -769,6 +769,20 @@ def _counts(facet: Facet, answer: Json) -> dict[str, int]:
 
 
 # Documents
+
+
+def _chunks(batch: Sequence[Document | Tombstone]) -> Iterator[_Chunk]:
+    chunk = _Chunk()
+    for item in batch:
+        lines = _bulk_lines(item)
+        if chunk.items and (chunk.size + len(lines) > BULK_BYTES or len(chunk.items) >= BULK_DOCUMENTS):
+            yield chunk
+            chunk = _Chunk()
+        chunk.items.append(item)
+        chunk.lines.append(lines)
+        chunk.size += len(lines)
+    if chunk.items:
+        yield chunk
 
 
 def _bulk_lines(item: Document | Tombstone) -> bytes:

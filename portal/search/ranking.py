@@ -72,7 +72,16 @@ class Plan:
     finds_nothing: bool = False
 
 
-Synonyms = Sequence[tuple[str, ...]]
+@dataclass(frozen=True, slots=True)
+class OneWay:
+    """Whoever asks for `words` also finds `others`, and not the other way round."""
+
+    words: str
+    others: tuple[str, ...]
+
+
+Synonyms = Sequence[tuple[str, ...] | OneWay]
+"""Groups of words that mean the same, and one-way rules."""
 
 
 @lru_cache(maxsize=1)
@@ -145,8 +154,14 @@ def _by_first_term(synonyms: Synonyms) -> dict[str, list[tuple[tuple[str, ...], 
     """Return, for each first term of a synonym, its terms and what stands for it."""
     found: dict[str, list[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]]] = {}
     for group in synonyms:
-        analysed = [terms for terms in (tuple(analysis.terms(word)) for word in group) if terms]
-        for terms in analysed:
+        words = (group.words, *group.others) if isinstance(group, OneWay) else group
+        analysed = [terms for terms in (tuple(analysis.terms(word)) for word in words) if terms]
+        if isinstance(group, OneWay):
+            asked = tuple(analysis.terms(group.words))
+            leading = [asked] if asked else []
+        else:
+            leading = analysed
+        for terms in leading:
             others = tuple(other for other in dict.fromkeys(analysed) if other != terms)
             if others:
                 found.setdefault(terms[0], []).append((terms, others))

@@ -12,33 +12,10 @@ from portal.customers.customers import ContactDraft
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search.current import EXTENSION
-from portal.search.engine import EngineDown
-from portal.search.results import SearchResult
 from portal.service import records
 from portal.service.models import Entry, Record
 from tests.attachments.samples import PNG
-
-
-class QuietEngine:
-    """Answers that nothing was found."""
-
-    name = "embedded"
-
-    def search(self, request):
-        return SearchResult(query=request.text, engine=self.name, total=0, hits=())
-
-    def similar(self, viewer, text, kinds=(), exclude=(), limit=5):
-        return ()
-
-
-class DeadEngine(QuietEngine):
-    """Does not answer."""
-
-    def search(self, request):
-        raise EngineDown("the engine does not answer")
-
-    def similar(self, viewer, text, kinds=(), exclude=(), limit=5):
-        raise EngineDown("the engine does not answer")
+from tests.service.engines import DeadEngine, QuietEngine
 
 
 @pytest.fixture(autouse=True)
