@@ -4,6 +4,9 @@ Each function is one short transaction that it commits itself.  A lease guards a
 results: the versions do that.
 """
 
+import os
+import secrets
+import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,8 +17,45 @@ from sqlalchemy import CursorResult, and_, func, or_, select, tuple_, update
 from portal.extensions import db, now
 from portal.outbox import OutboxRow, is_pending
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 LONGEST_REASON = 500
+
+
+def make_holder(what: str) -> str:
+    """Return a name for this process's leases: what it is, its machine, its number, and something that differs."""
+    return f"{what}@{_machine()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def is_gone(holder: str) -> bool:
+    """Say whether a holder is a process of this machine that has ended: its leases need not run out first."""
+    _, _, place = holder.partition("@")
+    machine, _, rest = place.partition(":")
+    number = rest.partition(":")[0]
+    if machine != _machine() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+def release_of_the_gone() -> int:
+    """Give back what processes of this machine held when they were killed; return how many of them there were."""
+    holders = db.session.scalars(
+        select(OutboxRow.leased_by).where(is_pending(), OutboxRow.leased_by.is_not(None)).distinct()
+    ).all()
+    db.session.rollback()
+    gone = [holder for holder in holders if holder is not None and is_gone(holder)]
+    for holder in gone:
+        release_all(holder)
+    return len(gone)
+
+
+def _machine() -> str:
+    return socket.gethostname()[:30].replace(":", "-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, Row, and_, case, func, or_, select, update
 
-from indexer import verify
+from indexer import claims, verify
 from indexer.documents import KINDS, Refusal, build_batch, document_id
 from indexer.sync import in_parts
 from portal import outbox
@@ -56,12 +56,18 @@ class Rebuild:
         if build is None:
             db.session.rollback()
             return None
+        gone = build.leased_by is not None and claims.is_gone(build.leased_by)
         taken = db.session.execute(
             update(IndexBuild)
             .where(
                 IndexBuild.id == build.id,
                 IndexBuild.state.in_(BUILDING),
-                or_(IndexBuild.leased_until.is_(None), IndexBuild.leased_until <= now(), self._is_mine()),
+                or_(
+                    IndexBuild.leased_until.is_(None),
+                    IndexBuild.leased_until <= now(),
+                    self._is_mine(),
+                    IndexBuild.leased_by == (build.leased_by if gone else None),
+                ),
             )
             .values(leased_by=self._holder, leased_until=now() + LEASE)
             .execution_options(synchronize_session=False)

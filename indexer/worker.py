@@ -6,10 +6,7 @@ ends on a failure: it says what is wrong once, waits a little longer each time, 
 """
 
 import logging
-import os
-import secrets
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -85,12 +82,12 @@ class Worker:
         self._settings = settings
         self._engine = engine
         self._application = application
-        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+        self.name = claims.make_holder("worker")
         self._is_stopped = threading.Event()
         self._wake = threading.Event()
         self._was_signalled = False
         self._doing = "starting"
-        self._has_leases = False
+        self._has_leases = True
         self._trouble = Trouble()
         self._rebuild = Rebuild(engine, self.name, self._settings.search_prefix, breathe=self._drain)
         self._duties = tuple(duties)
@@ -145,6 +142,7 @@ class Worker:
                 with self._application():
                     if self._has_leases:
                         claims.release_all(self.name)
+                        claims.release_of_the_gone()
                         self._has_leases = False
                     if self._go_once():
                         pause_s = 0.0

@@ -64,6 +64,11 @@ def text(value: object, *, most: int, required: bool = False, is_line: bool = Fa
     return cleaned
 
 
+def looked_for(value: str, *, most: int = 200) -> str:
+    """Return the words of a look-up, without what no stored text holds: a database would refuse the question."""
+    return " ".join(_UNSTORABLE.sub(" ", value[:most]).split())
+
+
 def choice(value: object, choices: Collection[str]) -> str:
     """Return the value if it is one of the choices."""
     if not isinstance(value, str) or value not in choices:

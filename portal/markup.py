@@ -187,9 +187,10 @@ class _Pool:
             for process in self._processes[:wanted]:
                 if todo and not process.waiting:
                     process.give([todo.popleft() for _ in range(min(CHUNK, len(todo)))], sources)
-            for process in self._ready():
-                answers = process.read() if self._is_alive(process) else None
+            for process, is_silent in self._ready():
+                answers = None if is_silent else process.read()
                 if answers is None:
+                    deaths[process.waiting[0]] += MOST_PROCESSES if is_silent else 0
                     self._bury(process, sources, done, deaths, todo)
                     continue
                 for answer in answers:
@@ -197,19 +198,15 @@ class _Pool:
                     done[number] = _rendered(sources[number], answer)
         return [done[number] for number in range(len(sources))]
 
-    def _ready(self) -> list[_Process]:
-        """Wait for, and return, the renderers that have spoken, ended or been silent too long."""
+    def _ready(self) -> list[tuple[_Process, bool]]:
+        """Wait for, and return, the renderers that have spoken or ended, and those that have been silent too long."""
         busy = [process for process in self._processes if process.waiting]
         with selectors.DefaultSelector() as selector:
             for process in busy:
                 selector.register(process, selectors.EVENT_READ)
             spoken = [cast("_Process", key.fileobj) for key, _ in selector.select(timeout=1.0)]
-        silent = [p for p in busy if p not in spoken and not self._is_alive(p)]
-        return spoken + silent
-
-    @staticmethod
-    def _is_alive(process: _Process) -> bool:
-        return time.monotonic() - process.heard_at < SILENCE_S
+        overdue = time.monotonic() - SILENCE_S
+        return [(p, p not in spoken) for p in busy if p in spoken or p.heard_at < overdue]
 
     def _bury(
         self,

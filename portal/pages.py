@@ -6,6 +6,7 @@ cookie and the reader stays where they were, with or without JavaScript.
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -168,7 +169,13 @@ def choose_zone() -> str:
     if not has_request_context():
         return "UTC"
     zone = request.cookies.get(ZONE_COOKIE, "")
-    return zone if zone in available_timezones() else "UTC"
+    return zone if zone in _zones() else "UTC"
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    # Listing them walks through hundreds of files, and every date of a page asks.
+    return frozenset(available_timezones())
 
 
 def here(**changes: object) -> str:
@@ -224,8 +231,11 @@ def show_ago(moment: datetime | None) -> str:
     return format_timedelta(moment - datetime.now(UTC), add_direction=True, locale=_locale())
 
 
-def show_number(number: float | None) -> str:
+def show_number(number: int | float | None) -> str:
     """Show a number with the language's separators."""
+    if isinstance(number, int) and 0 <= number < 1000:
+        # A page of results shows a hundred counts, and these look alike in every language.
+        return str(number)
     return "" if number is None else format_decimal(number, locale=_locale())
 
 

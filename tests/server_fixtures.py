@@ -49,6 +49,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     names |= {value for value in parameters.values() if isinstance(value, str)} & PARAMETER_MARKERS
     for name in sorted(names | ({"servers"} if names else set())):
         item.add_marker(name)
+    # Where tests run on several cores, those of one server run on one of them: it is started once.
+    if "opensearch" in names:
+        item.add_marker(pytest.mark.xdist_group("opensearch"))
+    elif names & {"postgresql", "redis"}:
+        item.add_marker(pytest.mark.xdist_group("databases"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

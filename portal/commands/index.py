@@ -1,11 +1,11 @@
 """`casebook index status | verify | rebuild`: what the index knows, and making it equal to the database."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 
 import click
 from flask import current_app
@@ -141,7 +141,7 @@ def rebuild_(*, as_json: bool) -> int:
             build = under_way
             click.echo(f"A rebuild is under way already ({build.name}); it goes on.", err=True)
         build_id = build.id
-        work = Rebuild(engine, f"command-{os.getpid()}", settings.search_prefix, breathe=lambda: _drain(engine))
+        work = Rebuild(engine, _holder(), settings.search_prefix, breathe=lambda: _drain(engine))
         try:
             with _Watch(quiet=as_json) as watch:
                 _carry_on(engine, work, build_id, watch)
@@ -151,7 +151,7 @@ def rebuild_(*, as_json: bool) -> int:
         finally:
             db.session.rollback()
             work.let_go()
-            claims.release_all(f"command-{os.getpid()}")
+            claims.release_all(_holder())
         build = db.session.get_one(IndexBuild, build_id, populate_existing=True)
         took_s = time.monotonic() - began
         report = {
@@ -173,6 +173,11 @@ def rebuild_(*, as_json: bool) -> int:
     if build.state != "live":
         raise click.ClickException(f"The rebuild failed: {build.error or build.state}. Searches read the old index.")
     return 0
+
+
+@cache
+def _holder() -> str:
+    return claims.make_holder("command")
 
 
 @contextmanager
@@ -208,7 +213,7 @@ def _carry_on(engine: SearchEngine, work: Rebuild, build_id: int, watch: "_Watch
 
 
 def _drain(engine: SearchEngine) -> None:
-    report = sync.drain(engine, f"command-{os.getpid()}")
+    report = sync.drain(engine, _holder())
     if report.ended in (Ended.DOWN, Ended.NO_INDEX):
         return
     if report.ended is Ended.BUSY:

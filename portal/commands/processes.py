@@ -153,8 +153,9 @@ def hold_lock(path: Path, wait_s: float = 10.0) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.read(descriptor, 20).decode("ascii", "replace").strip() or "?"
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "?"
+            # A holder that was killed leaves the lock with its children, who are on their way out.
+            if _is_running(holder) or time.monotonic() >= deadline:
                 os.close(descriptor)
                 raise NotStarted(
                     f"Casebook runs on {str(path.parent)!r} already, as process {holder}. Stop it first."
@@ -164,6 +165,16 @@ def hold_lock(path: Path, wait_s: float = 10.0) -> int:
             os.ftruncate(descriptor, 0)
             os.write(descriptor, str(os.getpid()).encode())
             return descriptor
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OSError):
+        return False
+    return True
 
 
 def _how(code: int) -> str:

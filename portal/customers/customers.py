@@ -18,7 +18,7 @@ from portal import audit, outbox
 from portal.access import Permission, Viewer, customer_condition
 from portal.customers import points
 from portal.customers.models import Contact, ContactPoint, Customer
-from portal.declared import Check, choice, extra, language, text, words
+from portal.declared import Check, choice, extra, language, looked_for, text, words
 from portal.encryption import blind_index
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
@@ -294,12 +294,12 @@ def load_page(
 ) -> Page:
     """Load a page of the customers this viewer may read, by name, with the number of each one's records."""
     wanted = select(Customer).where(customer_condition(viewer), Customer.is_archived.is_(is_archived))
-    if q.strip():
+    if looked_for(q):
         wanted = wanted.where(_matches(q))
     if kind in KINDS:
         wanted = wanted.where(Customer.kind == kind)
     if tag:
-        wanted = wanted.where(Customer.tags.any(Tag.slug == tag))
+        wanted = wanted.where(Customer.tags.any(Tag.slug == looked_for(tag)))
     total = db.session.scalar(select(func.count()).select_from(wanted.subquery())) or 0
     rows = db.session.scalars(
         wanted.options(selectinload(Customer.tags))
@@ -317,7 +317,7 @@ def load_page(
 
 def look_up(viewer: Viewer, typed: str, *, most: int = 8) -> Sequence[Customer]:
     """Return the customers that a caller may be: by name, contact's name, e-mail address or phone number."""
-    if not typed.strip():
+    if not looked_for(typed):
         return []
     return db.session.scalars(
         select(Customer)
@@ -329,7 +329,7 @@ def look_up(viewer: Viewer, typed: str, *, most: int = 8) -> Sequence[Customer]:
 
 
 def _matches(typed: str) -> Any:
-    wanted = typed.strip()[:200]
+    wanted = looked_for(typed)
     indices = points.candidates(wanted)
     ways = [
         Customer.name.icontains(wanted, autoescape=True),

@@ -1,26 +1,33 @@
 """The engine of this process.  The one place of the search core that knows flask."""
 
+from collections.abc import Callable
 from threading import Lock
 
 from flask import current_app
 
 from portal.search.engine import SearchEngine
+from portal.search.ranking import Synonyms, default_synonyms
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
+SYNONYMS = "casebook.synonyms"
+"""Where a feature above puts what gives the synonyms in force; without it the product's own list is used."""
 _making = Lock()
 
 
-def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngine:
+def make_engine(
+    settings: Settings, *, for_writing: bool = False, synonyms: Callable[[], Synonyms] = default_synonyms
+) -> SearchEngine:
     """Make the engine that the settings name.  Nothing is opened or asked before the first use.
 
-    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.
+    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `synonyms` is asked at
+    every query.
     """
     # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
         from portal.search.embedded import EmbeddedEngine
 
-        return EmbeddedEngine(settings.data_dir / "index")
+        return EmbeddedEngine(settings.data_dir / "index", synonyms=synonyms)
     from portal.search.opensearch import OpenSearchEngine
 
     return OpenSearchEngine(
@@ -28,6 +35,7 @@ def make_engine(settings: Settings, *, for_writing: bool = False) -> SearchEngin
         prefix=settings.search_prefix,
         ca=settings.search_ca,
         for_writing=for_writing,
+        synonyms=synonyms,
     )
 
 
@@ -36,6 +44,9 @@ def engine() -> SearchEngine:
     with _making:
         found: SearchEngine | None = current_app.extensions.get(EXTENSION)
         if found is None:
-            found = make_engine(current_app.extensions["casebook.settings"])
+            found = make_engine(
+                current_app.extensions["casebook.settings"],
+                synonyms=current_app.extensions.get(SYNONYMS, default_synonyms),
+            )
             current_app.extensions[EXTENSION] = found
     return found

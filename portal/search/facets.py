@@ -155,7 +155,11 @@ def age_bounds(now: datetime) -> list[datetime]:
 
 
 def count_ages(stretches: Sequence[int]) -> dict[str, int]:
-    """Turn counts between `age_bounds`, oldest first, into counts of ages, each of which holds the younger ones."""
+    """Turn counts between `age_bounds`, oldest first, into counts of ages, each of which holds the younger ones.
+
+    An index that holds nothing at all gives no stretches.
+    """
+    stretches = stretches or [0] * (len(AGES) + 1)
     found = {OLDER: stretches[0]}
     total = 0
     for name, count in zip(AGES, reversed(stretches[1:]), strict=True):

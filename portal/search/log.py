@@ -76,6 +76,23 @@ def add_click(search_id: int, *, user_id: int | None, document_id: str, rank: in
     return bool(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
 
 
+def add_request(user_id: int, record_id: int) -> None:
+    """Note that a reader's latest search of the last day ended in a request, and commit.  Never fails the request."""
+    try:
+        last = db.session.scalar(
+            select(SearchLog)
+            .where(SearchLog.user_id == user_id, SearchLog.at > now() - timedelta(days=1))
+            .order_by(SearchLog.id.desc())
+            .limit(1)
+        )
+        if last is not None and last.record_id is None:
+            last.record_id = record_id
+            db.session.commit()
+    except SQLAlchemyError as error:
+        db.session.rollback()
+        log.warning("a request was not logged with its search", reason=type(error).__name__)
+
+
 def recent(user_id: int, limit: int = 8) -> list[str]:
     """Return the latest different words of one reader."""
     rows = db.session.scalars(

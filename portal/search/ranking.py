@@ -62,17 +62,28 @@ class Plan:
     """What an engine looks for.
 
     A hit matches one of `matching` (when there are any), one clause of every group in `required`, and none of
-    `excluded`.  `matching` and `scoring` both add to its score.
+    `excluded`.  `matching`, `scoring` and `refining` add to its score; an engine for which every clause is dear may
+    look at `refining` for its best hits alone.
     """
 
     matching: tuple[Clause, ...] = ()
     scoring: tuple[Clause, ...] = ()
+    refining: tuple[Clause, ...] = ()
     required: tuple[tuple[Clause, ...], ...] = ()
     excluded: tuple[Clause, ...] = ()
     finds_nothing: bool = False
 
 
-Synonyms = Sequence[tuple[str, ...]]
+@dataclass(frozen=True, slots=True)
+class OneWay:
+    """Whoever asks for `words` also finds `others`, and not the other way round."""
+
+    words: str
+    others: tuple[str, ...]
+
+
+Synonyms = Sequence[tuple[str, ...] | OneWay]
+"""Groups of words that mean the same, and one-way rules."""
 
 
 @lru_cache(maxsize=1)
@@ -100,6 +111,7 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
         return Plan(finds_nothing=True)
     matching: list[Clause] = []
     scoring: list[Clause] = []
+    refining: list[Clause] = []
 
     def add(into: list[Clause], field: Field, terms: Iterable[str], weight: float) -> None:
         if weight and (found := tuple(terms)):
@@ -114,14 +126,15 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
         add(matching, Field.INTERNAL, query.terms, weights.internal)
     if matching:
         add(scoring, Field.TITLE, query.terms, weights.title)
-        add(scoring, Field.LEAD, query.terms, weights.lead)
-        add(scoring, Field.WORDS, query.words, weights.words)
+        add(refining, Field.LEAD, query.terms, weights.lead)
+        add(refining, Field.WORDS, query.words, weights.words)
         add(scoring, Field.CHARACTERS, (c for c in query.characters if c not in singles), weights.characters)
         add(scoring, Field.TITLE_CHARACTERS, query.characters, weights.title_characters)
-        scoring += [Clause(field=Field.ALL, terms=p, weight=weights.pairs, is_phrase=True) for p in query.pairs]
+        refining += [Clause(field=Field.ALL, terms=p, weight=weights.pairs, is_phrase=True) for p in query.pairs]
     return Plan(
         matching=tuple(matching),
         scoring=tuple(scoring),
+        refining=tuple(refining),
         required=tuple(_exact_clauses(phrase, is_staff=is_staff) for phrase in query.phrases),
         excluded=tuple(c for negation in query.negations for c in _exact_clauses(negation, is_staff=is_staff)),
     )
@@ -145,8 +158,14 @@ def _by_first_term(synonyms: Synonyms) -> dict[str, list[tuple[tuple[str, ...], 
     """Return, for each first term of a synonym, its terms and what stands for it."""
     found: dict[str, list[tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]]] = {}
     for group in synonyms:
-        analysed = [terms for terms in (tuple(analysis.terms(word)) for word in group) if terms]
-        for terms in analysed:
+        words = (group.words, *group.others) if isinstance(group, OneWay) else group
+        analysed = [terms for terms in (tuple(analysis.terms(word)) for word in words) if terms]
+        if isinstance(group, OneWay):
+            asked = tuple(analysis.terms(group.words))
+            leading = [asked] if asked else []
+        else:
+            leading = analysed
+        for terms in leading:
             others = tuple(other for other in dict.fromkeys(analysed) if other != terms)
             if others:
                 found.setdefault(terms[0], []).append((terms, others))

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, select, true
 from sqlalchemy.orm import joinedload
 
 from portal.access import Viewer
+from portal.declared import looked_for
 from portal.extensions import db
 from portal.service.findable import select_readable
 from portal.service.models import PRIORITIES, Record
@@ -103,7 +104,7 @@ def load_page(
     page = page if 1 <= page <= DEEPEST_PAGE else 1
     wanted = select_readable(viewer).where(queue.condition(viewer))
     if product:
-        wanted = wanted.where(Record.product.has(Product.slug == product))
+        wanted = wanted.where(Record.product.has(Product.slug == looked_for(product)))
     total = _count(wanted)
     order = SORTS[key].desc() if sort.startswith("-") else SORTS[key].asc()
     items = db.session.scalars(

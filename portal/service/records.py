@@ -22,7 +22,7 @@ from portal.attachments import attachments
 from portal.attachments.models import Attachment
 from portal.customers import points
 from portal.customers.models import Contact, Customer
-from portal.declared import Check, choice, language, text, whole, words
+from portal.declared import Check, choice, language, looked_for, text, whole, words
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.knowledge.findable import select_readable as select_readable_articles
@@ -466,7 +466,7 @@ def get_readable(viewer: Viewer, number: str | int) -> Record:
     Raises:
         Missing: there is none, or it is somebody else's.
     """
-    wanted = Record.id == number if isinstance(number, int) else Record.number == number.strip().upper()[:20]
+    wanted = Record.id == number if isinstance(number, int) else Record.number == looked_for(number, most=20).upper()
     record = db.session.scalar(select_readable(viewer).where(wanted))
     if record is None:
         raise Missing(_("There is no such record."))
@@ -576,7 +576,8 @@ def take_numbers(count: int) -> list[str]:
 
 def _submission_key(by: Viewer, submission: str | None) -> str | None:
     """Return the name of a sending, bound to its sender: nobody can ask for another's."""
-    return f"{by.user_id}:{submission[:80]}" if submission else None
+    name = looked_for(submission or "", most=80)
+    return f"{by.user_id}:{name}" if name else None
 
 
 def _body(body: object, *, required: bool) -> str:

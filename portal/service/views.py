@@ -17,6 +17,7 @@ from portal.customers.models import Customer
 from portal.customers.views import show_beside
 from portal.errors import Conflict, Invalid, Missing
 from portal.knowledge.models import Article
+from portal.search import log as search_log
 from portal.service import queues, records
 from portal.service.beside import Beside, find_answers, find_similar
 from portal.service.forms import (
@@ -64,6 +65,8 @@ def send_request() -> ResponseReturnValue:
     except Invalid as invalid:
         show_errors(form, invalid)
         return _ask_page(form), 422
+    if viewer.user_id is not None and not viewer.is_staff:
+        search_log.add_request(viewer.user_id, record.id)
     flash(
         gettext("We have your request. Its number is %(number)s; we answer here and by e-mail.", number=record.number),
         "success",

@@ -1,18 +1,20 @@
 """Operations on synonyms: words that search treats alike.  They widen queries, so a change needs no reindexing."""
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
 from flask_babel import gettext
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from portal import audit
 from portal.access import Permission, Viewer
 from portal.errors import Invalid
 from portal.extensions import db, now
+from portal.search.ranking import OneWay, Synonyms, default_synonyms
 from portal.slugs import folded
 from portal.vocabulary import words
 from portal.vocabulary.models import Synonym
@@ -86,13 +88,24 @@ def load_active(at: datetime | None = None) -> tuple[Rule, ...]:
     return tuple(Rule(row.words, tuple(split(row.others)), row.is_two_way) for row in rows)
 
 
-def stamp() -> tuple[int, int]:
-    """Return a value that changes with the rules: `(last audit entry about them, their number)`.
+class SynonymsInForce:
+    """What search asks at every query: the product's own groups and the editors' rules, read anew every few seconds."""
 
-    Cheap enough to ask once a search; whoever keeps the loaded rules compares it.
-    """
-    last = db.session.scalar(select(func.max(audit.AuditEntry.id)).where(audit.AuditEntry.object_kind == "synonym"))
-    return last or 0, db.session.scalar(select(func.count()).select_from(Synonym)) or 0
+    EVERY_S = 3.0
+
+    def __init__(self) -> None:
+        self._known: Synonyms = ()
+        self._read_at: float | None = None
+
+    def __call__(self) -> Synonyms:
+        """Return the groups and one-way rules in force, at most `EVERY_S` old."""
+        if self._read_at is None or time.monotonic() - self._read_at >= self.EVERY_S:
+            rules: list[tuple[str, ...] | OneWay] = [
+                (rule.words, *rule.others) if rule.is_two_way else OneWay(rule.words, rule.others)
+                for rule in load_active()
+            ]
+            self._known, self._read_at = (*default_synonyms(), *rules), time.monotonic()
+        return self._known
 
 
 def split(others: str) -> list[str]:

@@ -15,6 +15,7 @@ from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
+from portal.search.current import SYNONYMS
 from portal.vocabulary import categories, products, synonyms, tags, words
 from portal.vocabulary.forms import (
     AUDIENCE_NAMES,
@@ -426,5 +427,6 @@ def _synonym(synonym_id: int) -> Synonym:
 
 
 def init_app(app: Flask) -> None:
-    """Register the pages."""
+    """Register the pages, and tell search which synonyms are in force."""
+    app.extensions[SYNONYMS] = synonyms.SynonymsInForce()
     app.register_blueprint(blueprint)

@@ -240,3 +240,10 @@ def test_asking_for_a_reset_is_answered_alike_and_limited(app, people, outgoing,
     assert [answer.status_code for answer in known] == [200] * 5 + [429]
     assert [plain(answer) for answer in known] == [plain(answer) for answer in unknown]
     assert len(outgoing()) == 5
+
+
+def test_the_chosen_language_is_that_of_the_pages(app, people, client_for):
+    client = client_for(people.alice)
+    client.post("/me", data={"name": "Alice", "locale": "zh"})
+    assert '<html lang="zh-Hans"' in client.get("/me").text
+    assert '<html lang="en"' in client_for(people.bob).get("/me").text

@@ -1,5 +1,8 @@
 """Draining the outbox: what is pending is written once, whoever claims it and whatever goes wrong."""
 
+import os
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -223,3 +226,22 @@ def test_parts_are_bounded_by_size(monkeypatch):
         for n in range(6)
     ]
     assert [len(part) for part in sync.in_parts(iter(big))] == [2, 2, 2]
+
+
+def test_what_a_killed_process_of_this_machine_held_comes_back_at_once(engine, drain):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = claims.make_holder("worker").replace(f":{os.getpid()}:", f":{process.pid}:")
+    alive, elsewhere = claims.make_holder("worker"), "worker@another-machine:1:abcdef"
+    assert [claims.is_gone(holder) for holder in (dead, alive, elsewhere, "nonsense", "a@b")] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    save_articles(9)
+    for holder in (dead, alive, elsewhere):
+        assert len(claims.claim(holder, limit=3, is_bulk=False)) == 3
+    assert claims.release_of_the_gone() == 1
+    assert drain().settled == 3

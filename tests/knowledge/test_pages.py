@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from portal.extensions import db, now
 from portal.knowledge import articles, reads
@@ -255,3 +256,55 @@ def test_lists_have_pages_and_orders(people: People, client_for: Any, write: Wri
 )
 def test_bad_addresses_are_missing(people: People, client_for: Any, path: str) -> None:
     assert client_for(people.ann).get(path).status_code == 404
+
+
+@pytest.fixture
+def statements(app: Any) -> Any:
+    """Count the statements of one request."""
+
+    def count(ask: Callable[[], Any]) -> int:
+        seen: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+            if not statement.lstrip().upper().startswith("PRAGMA"):
+                seen.append(statement)
+
+        event.listen(db.engine, "before_cursor_execute", note)
+        try:
+            assert ask().status_code == 200
+        finally:
+            event.remove(db.engine, "before_cursor_execute", note)
+        return len(seen)
+
+    return count
+
+
+def test_no_page_asks_more_often_when_there_is_more(
+    people: People, client_for: Any, write: Write, statements: Any
+) -> None:
+    top = categories.create(by=people.dora.viewer, changes={"name": "Pumps"})
+    paths = [
+        "/knowledge",
+        "/categories",
+        "/categories/pumps",
+        "/products",
+        "/tags",
+        "/tags/hot",
+        "/board?show=mine",
+        "/articles/first",
+    ]
+    dora = client_for(people.dora)
+
+    def asked() -> dict[str, int]:
+        return {path: statements(lambda path=path: dora.get(path)) for path in paths}
+
+    write("First", category_id=top.id, tags=["hot"])
+    before = asked()
+    for n in range(12):
+        product = products.create(by=people.dora.viewer, changes={"name": f"P{n}"})
+        below = categories.create(by=people.dora.viewer, changes={"name": f"C{n}", "parent_id": top.id})
+        write(f"More {n}", category_id=below.id, product_ids=[product.id], tags=["hot", f"t{n}"])
+    after = asked()
+    # A list that was empty may need one statement more than before; it must not need one for each row.
+    assert {path: after[path] for path in paths if after[path] > before[path] + 2} == {}
+    assert max(after.values()) <= 20, after

@@ -1,6 +1,7 @@
 """What must hold on both databases: numbers, locks, conflicts and sweeping changes under parallel writers."""
 
 import threading
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select
@@ -10,9 +11,11 @@ from portal.customers import customers
 from portal.customers.models import Customer
 from portal.errors import Conflict
 from portal.extensions import db
+from portal.search.current import EXTENSION
 from portal.service import batches, queues, records
 from portal.service.models import Entry, Record
 from portal.settings import Settings
+from tests.service.engines import DeadEngine
 
 
 @pytest.fixture
@@ -135,3 +138,40 @@ def test_a_rename_reaches_all_records_and_queues_count_right(app, people):
     assert [record.subject for record in page.items] == [f"case {n}" for n in reversed(range(5))]
     assert customers.load_page(people.carol.viewer, q="rENAM").total == 1
     assert customers.look_up(people.carol.viewer, "renamed")[0].id == people.company_a
+
+
+@pytest.mark.parametrize("odd", ["a\x00b", "\ufffe%\\'", "9" * 40, "x" * 3000, "\u202e𝔘🙂٣"])
+def test_odd_bytes_never_break_a_page(app, people, client_for, asked, odd):
+    app.extensions[EXTENSION] = DeadEngine()
+    carol, alice = client_for(people.carol), client_for(people.alice)
+    for path in (
+        "/customers?q=",
+        "/customers?tag=",
+        "/callers?caller=",
+        "/records/new?caller=",
+        "/records/new?customer=",
+        "/desk?product=",
+        "/desk?queue=",
+        "/desk?sort=",
+        "/desk?page=",
+        "/records/",
+        "/customers/",
+    ):
+        assert carol.get(path + quote(odd)).status_code in (200, 303, 308, 404), path
+    for path in ("/ask?q=", "/ask/answers?subject=", "/requests?queue=", "/requests?page="):
+        assert alice.get(path + quote(odd)).status_code == 200, path
+    at = f"/records/{asked.number}"
+    for path, fields in (
+        ("/records", ("subject", "customer_id", "tags", "assignee_id", "kind")),
+        ("/customers", ("name", "emails", "region", "tags", "contacts-0-phones", "contacts-0-id")),
+        (f"{at}/entries", ("body", "state", "submission")),
+        (f"{at}/resolution", ("resolution", "article_id")),
+        (f"{at}/state", ("state",)),
+        (f"{at}/assignee", ("assignee_id",)),
+        (f"{at}/links", ("number",)),
+        (f"{at}/articles", ("article_id",)),
+        (f"{at}/details", ("subject", "version", "tags", "product_id")),
+    ):
+        for name in fields:
+            answer = carol.post(path, data={"subject": "x", "name": "x", "body": "x", "kind": "reply", name: odd})
+            assert answer.status_code < 500, (path, name)

@@ -12,33 +12,11 @@ from portal.customers.customers import ContactDraft
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search.current import EXTENSION
-from portal.search.engine import EngineDown
-from portal.search.results import SearchResult
+from portal.search.models import SearchLog
 from portal.service import records
 from portal.service.models import Entry, Record
 from tests.attachments.samples import PNG
-
-
-class QuietEngine:
-    """Answers that nothing was found."""
-
-    name = "embedded"
-
-    def search(self, request):
-        return SearchResult(query=request.text, engine=self.name, total=0, hits=())
-
-    def similar(self, viewer, text, kinds=(), exclude=(), limit=5):
-        return ()
-
-
-class DeadEngine(QuietEngine):
-    """Does not answer."""
-
-    def search(self, request):
-        raise EngineDown("the engine does not answer")
-
-    def similar(self, viewer, text, kinds=(), exclude=(), limit=5):
-        raise EngineDown("the engine does not answer")
+from tests.service.engines import DeadEngine, QuietEngine
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +130,16 @@ def test_a_customer_asks_and_is_told_the_number(people, client_for):
     assert record.number in shown.text
     assert "Every day." in shown.text
     assert "We have your request" in shown.text
+
+
+def test_words_of_a_search_are_kept_and_the_search_knows_its_request(people, client_for):
+    alice = client_for(people.alice)
+    alice.get("/search?q=squeaky+roller")
+    page = alice.get("/ask?subject=squeaky+roller")
+    assert 'value="squeaky roller"' in page.text
+    alice.post("/ask", data={"submission": token_of(page), "subject": "squeaky roller"})
+    searched = db.session.scalars(select(SearchLog)).one()
+    assert searched.record_id == db.session.scalars(select(Record.id)).one()
 
 
 def test_a_form_sent_twice_makes_one_record_and_one_reply(people, client_for):

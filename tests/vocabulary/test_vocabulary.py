@@ -1,5 +1,6 @@
 """Operations on categories, products, tags and synonyms."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,8 @@ from portal.errors import Conflict, Invalid
 from portal.extensions import db
 from portal.knowledge import articles
 from portal.knowledge.models import Article
+from portal.search.query import parse
+from portal.search.ranking import OneWay, build_plan
 from portal.vocabulary import categories, products, synonyms, tags
 from portal.vocabulary.models import Category, Tag
 from portal.vocabulary.synonyms import Rule
@@ -151,7 +154,6 @@ def test_only_editors_write_the_vocabulary(people: People) -> None:
 
 def test_synonyms_in_force(people: People) -> None:
     save = synonyms.save
-    before = synonyms.stamp()
     rule = save(None, by=people.dora.viewer, changes={"words": "pw", "others": "password, pass phrase，密码"})
     save(
         None, by=people.dora.viewer, changes={"words": "old", "others": "new", "is_two_way": False, "is_active": False}
@@ -163,10 +165,7 @@ def test_synonyms_in_force(people: People) -> None:
         Rule("xmas", ("christmas",), is_two_way=True),
     )
     assert [r.words for r in synonyms.load_active(soon + timedelta(hours=1))] == ["pw"]
-    stamp = synonyms.stamp()
-    assert stamp != before
     save(rule, by=people.dora.viewer, changes={"is_active": False})
-    assert synonyms.stamp() != stamp
     synonyms.delete(rule, by=people.dora.viewer)
     assert [r.words for r in synonyms.load_active()] == ["xmas"]
 
@@ -192,3 +191,22 @@ def test_rules_that_say_nothing_or_go_round_in_a_circle(people: People, changes:
     with pytest.raises(Invalid) as refused:
         synonyms.save(None, by=people.dora.viewer, changes=changes)
     assert set(refused.value.fields) == {field}
+
+
+def test_a_rule_is_in_force_for_search_within_seconds(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_force = synonyms.SynonymsInForce()
+    before = in_force()
+    synonyms.save(None, by=people.dora.viewer, changes={"words": "pw", "others": "password, 密码"})
+    synonyms.save(None, by=people.dora.viewer, changes={"words": "lid", "others": "cover", "is_two_way": False})
+    assert in_force() == before
+    monkeypatch.setattr(in_force, "_read_at", time.monotonic() - in_force.EVERY_S)
+    assert in_force() == (*before, ("pw", "password", "密码"), OneWay("lid", ("cover",)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("lid", {"cover"}), ("cover", set()), ("pw", {"password"}), ("password", {"pw"})]
+)
+def test_one_way_rules_lead_one_way(asked: str, found: set[str]) -> None:
+    plan = build_plan(parse(asked), is_staff=False, synonyms=(OneWay("lid", ("cover",)), ("pw", "password")))
+    terms = {term for clause in plan.matching for term in clause.terms}
+    assert {"cover", "password", "lid", "pw"} & terms - {asked} == found

@@ -1,0 +1,143 @@
+"""What a viewer is answered does not depend on what they may not read.
+
+Generated requests are answered from the whole corpus and from one without everything that the viewer may not read:
+hits, totals, facets, suggestions, corrections and marks must be the same.
+"""
+
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from portal.access import Viewer
+from portal.search import analysis
+from portal.search.document import Document
+from portal.search.engine import SearchEngine
+from portal.search.request import SearchRequest
+from portal.search.stored import texts_of
+from tests.contract.conftest import ENGINES, clear, make, put
+from tests.contract.corpus import ALICE, BOB, CARLA, CORPUS, NOBODY, NOW, VIEWERS, document, record
+
+# For each viewer; a long run sets LEAK_REQUESTS=2000.
+ASKED = {
+    "embedded": int(os.environ.get("LEAK_REQUESTS", "60")),
+    "opensearch": int(os.environ.get("LEAK_REQUESTS", "30")),
+}
+SECRETS = [
+    record(
+        41, 1, "Water damage", "The LX-300 stood in water.", internal="quicksilver invoice dispute", tags=("water",)
+    ),
+    record(42, 2, "Water bill", "Wrong watermeter number.", internal="marzipan bribe suspected", tags=("billing",)),
+    document(
+        43,
+        "打印机内部维修手册",
+        "仅供内部使用：更换主板。",
+        readers=frozenset({"staff"}),
+        language="zh",
+        tags=("repair",),
+    ),
+    document(44, "Unreleased printer LX-900", "Secret printer with laser.", readers=frozenset({"editors"})),
+]
+EVERYTHING = CORPUS + SECRETS
+
+
+def visible_to(viewer: Viewer) -> list[Document]:
+    """Return the corpus as if nothing existed that this viewer may not read."""
+    readable = [item for item in EVERYTHING if viewer.may_read(item.readers)]
+    return readable if viewer.is_staff else [replace(item, internal="") for item in readable]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def engines(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[SearchEngine, dict[str, SearchEngine]]]:
+    """One engine with everything, and one for each viewer with what they may read."""
+    made: list[tuple[SearchEngine, str]] = []
+
+    def filled(name: str, items: list[Document]) -> SearchEngine:
+        engine, prefix = make(request, Path(tmp_path_factory.mktemp(name)))
+        made.append((engine, prefix))
+        engine.create_index(f"{prefix}-1")
+        put(engine, items, f"{prefix}-1")
+        engine.swap(f"{prefix}-1")
+        return engine
+
+    whole = filled("whole", EVERYTHING)
+    yield whole, {name: filled(name, visible_to(viewer)) for name, viewer in VIEWERS.items()}
+    for engine, prefix in made:
+        clear(engine, prefix)
+
+
+def words() -> list[str]:
+    found: dict[str, None] = {}
+    for item in EVERYTHING:
+        for text in [*texts_of(item), item.internal]:
+            found |= dict.fromkeys(analysis.cut(analysis.fold(text)))
+    return list(found)
+
+
+def generate(chance: random.Random, vocabulary: list[str], viewer: Viewer) -> SearchRequest:
+    """Make up a request: words of the corpus, secret ones too, misspelt, quoted, excluded, with filters."""
+    parts = []
+    for _ in range(chance.choice([0, 1, 1, 1, 2, 3])):
+        word = chance.choice(vocabulary)
+        slip = chance.random()
+        if slip < 0.15 and len(word) > 4:
+            at = chance.randrange(1, len(word) - 1)
+            word = word[:at] + word[at + 1 :]
+        elif slip < 0.25:
+            word = f'"{word}"'
+        elif slip < 0.3:
+            word = f"-{word}"
+        parts.append(word)
+    filters = {}
+    if chance.random() < 0.3:
+        filters["tag"] = (chance.choice(["driver", "password", "internal-only", "water", "repair", "prices"]),)
+    if chance.random() < 0.2:
+        filters["language"] = (chance.choice(["en", "zh"]),)
+    return SearchRequest(
+        viewer=viewer,
+        text=" ".join(parts),
+        filters=filters,
+        size=100,
+        sort=chance.choice(["relevance", "newest"]),
+        now=NOW,
+    )
+
+
+def answers(engine: SearchEngine, request: SearchRequest) -> dict[str, object]:
+    result = engine.search(request)
+    typed = request.text[: max(3, len(request.text) // 2)]
+    return {
+        "hits": {(hit.id, hit.title_html, hit.snippets, hit.in_internal, hit.section) for hit in result.hits},
+        "total": result.total,
+        "facets": result.facets,
+        "missing": result.missing_words,
+        "correction": result.did_you_mean,
+        "suggestions": {(s.id, s.title_html) for s in engine.suggest(request.viewer, typed, 50)},
+        "similar": {hit.id for hit in engine.similar(request.viewer, request.text, limit=50)},
+    }
+
+
+@pytest.mark.parametrize("name", VIEWERS)
+def test_the_unreadable_might_as_well_not_exist(
+    engines: tuple[SearchEngine, dict[str, SearchEngine]], name: str
+) -> None:
+    whole, reduced = engines
+    viewer = VIEWERS[name]
+    chance = random.Random(f"leaks {name}")
+    vocabulary = words()
+    for _ in range(ASKED[whole.name]):
+        request = generate(chance, vocabulary, viewer)
+        assert answers(whole, request) == answers(reduced[name], request), request
+
+
+def test_the_comparison_would_notice(engines: tuple[SearchEngine, dict[str, SearchEngine]]) -> None:
+    whole, reduced = engines
+    asked = SearchRequest(viewer=CARLA, text="quicksilver", now=NOW)
+    assert answers(whole, asked) == answers(reduced["carla"], asked)
+    assert answers(whole, asked) != answers(reduced["nobody"], asked)
+    assert {viewer.role for viewer in (NOBODY, ALICE, BOB)} == {"anonymous", "customer"}

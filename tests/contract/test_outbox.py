@@ -1,0 +1,166 @@
+"""The outbox and the drain on both databases: what one keeps the other keeps, also under several workers at once."""
+
+import threading
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from indexer import claims, sync, verify
+from portal import outbox
+from portal.extensions import db, now
+from portal.knowledge.models import Article
+from portal.outbox import OutboxRow
+from portal.search import indices
+from portal.search.indices import BuildUnderWay
+from portal.settings import Settings
+from tests.indexer.conftest import build_index, change, remove, save_article, save_articles
+from tests.indexer.memory_engine import MemoryEngine
+
+
+@pytest.fixture
+def settings(tmp_path, database_url):
+    return Settings.from_environ(
+        {
+            "CASEBOOK_DATA_DIR": str(tmp_path),
+            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
+            "CASEBOOK_DATABASE_URL": database_url,
+        }
+    )
+
+
+@pytest.fixture
+def engine(app):
+    made = MemoryEngine()
+    build_index(made)
+    return made
+
+
+def in_threads(app, *works):
+    """Run each in a thread with an application context and a session of its own; raise what any of them raised."""
+    failures = []
+
+    def run(work):
+        try:
+            with app.app_context():
+                work()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+
+
+def test_record_counts_up_and_survives_the_object(engine):
+    article = save_article("one")
+    change(article, "two")
+    remove(article)
+    assert outbox.version_of("article", 1) == (3, 0)
+    sync.drain(engine, "worker")
+    assert engine.held() == {"article:1": (3, True)}
+
+
+def test_a_sweeping_change_is_one_statement_and_bulk(engine):
+    save_articles(50)
+    sync.drain(engine, "worker")
+    outbox.record_where("article", select(Article.id).where(Article.id <= 30))
+    db.session.commit()
+    assert outbox.pending_count() == 30
+    assert claims.claim("w", limit=100, is_bulk=False) == []
+    assert len(claims.claim("w", limit=100, is_bulk=True)) == 30
+
+
+def test_recording_above_takes_the_higher_of_both_versions(engine):
+    save_article("one")
+    outbox.record_above([("article", 1, 0), ("article", 77, 4)])
+    outbox.record_above([("article", 1, 9)])
+    db.session.commit()
+    assert outbox.version_of("article", 1) == (10, 0)
+    assert outbox.version_of("article", 77) == (5, 0)
+
+
+def test_statistics(engine):
+    save_articles(3)
+    [first, *_] = claims.claim("w", limit=1, is_bulk=False)
+    claims.postpone("w", first, until=now() + timedelta(hours=1), reason="refused")
+    claims.claim("w", limit=1, is_bulk=False)
+    counts = outbox.statistics()
+    assert (counts.objects, counts.pending, counts.set_aside, counts.leased) == (3, 3, 1, 1)
+    assert 0 <= counts.oldest_pending_s < 60
+    assert outbox.retry_set_aside() == 1
+
+
+def test_several_workers_never_hold_one_row_at_a_time(app, engine):
+    save_articles(300)
+    taken = Counter()
+
+    def work(holder):
+        while mine := claims.claim(holder, limit=7, is_bulk=False):
+            taken.update(claim.object_id for claim in mine)
+            claims.settle(holder, mine)
+
+    in_threads(app, *(lambda holder=f"w{n}": work(holder) for n in range(4)))
+    assert len(taken) == 300
+    assert set(taken.values()) == {1}
+    db.session.rollback()
+    assert outbox.pending_count() == 0
+
+
+def test_writers_and_workers_at_once_end_with_an_equal_index(app, engine):
+    save_articles(40)
+
+    def write(start):
+        for n in range(15):
+            article = db.session.get_one(Article, start + n % 10)
+            change(article, f"{start} {n}")
+            save_article(f"new {start} {n}", slug=f"new-{start}-{n}")
+
+    def work(holder):
+        for _ in range(12):
+            sync.drain(engine, holder)
+
+    in_threads(
+        app,
+        *(lambda start=start: write(start) for start in (1, 11, 21)),
+        *(lambda holder=holder: work(holder) for holder in ("one", "two")),
+    )
+    db.session.execute(update(OutboxRow).values(leased_until=None))
+    db.session.commit()
+    sync.drain(engine, "last")
+    found = verify.compare(engine, engine.live)
+    assert (found.checked, found.differs, found.pending) == (40 + 45, False, 0)
+
+
+def test_a_rebuild_and_its_comparison(engine):
+    articles = save_articles(30)
+    remove(articles[3])
+    sync.drain(engine, "worker")
+    name = indices.request_build(engine=engine.name, prefix="test").name
+    with pytest.raises(BuildUnderWay):
+        indices.request_build(engine=engine.name, prefix="test")
+    build_index(engine)
+    assert engine.live == name
+    assert not verify.compare(engine, name).differs
+    del engine.documents()["article:9"]
+    assert verify.compare(engine, name, is_repair=True).missing == 1
+    sync.drain(engine, "worker")
+    assert not verify.compare(engine, name).differs
+
+
+def test_an_idle_sweep_uses_the_small_index(app, engine):
+    """However many objects there are, the pending ones are found without walking over the others."""
+    save_articles(200)
+    sync.drain(engine, "worker")
+    is_postgresql = db.engine.dialect.name == "postgresql"
+    explain = "EXPLAIN QUERY PLAN "
+    if is_postgresql:
+        explain = "EXPLAIN "
+        db.session.execute(db.text("SET enable_seqscan = off"))
+    sweep = "SELECT 1 FROM outbox WHERE version > indexed_version AND is_bulk IS false ORDER BY changed_at LIMIT 1"
+    plan = db.session.execute(db.text(explain + sweep)).all()
+    assert "ix_outbox_pending" in " ".join(str(line) for line in plan)
