@@ -59,7 +59,7 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
     token = place.add_user("Erin", "editor")
     place.start()
     try:
-        load_everything(table, place, texts, folder, chosen)
+        load_everything(table, place, token, texts, folder, chosen)
         if "embedded" in chosen.engines:
             measures.findable(table, place, token, engine="embedded", count=chosen.saves)
             measures.pages(table, place, token, "erin@example.com", queries, engine="embedded")
@@ -72,19 +72,21 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
         on_opensearch(table, place, token, queries, folder, chosen)
 
 
-def load_everything(table: Table, place: Installation, texts: Texts, folder: Path, chosen: argparse.Namespace) -> None:
+def load_everything(
+    table: Table, place: Installation, token: str, texts: Texts, folder: Path, chosen: argparse.Namespace
+) -> None:
     real = chosen.data / "msoffice_kb" / "corpus.jsonl"
     if real.exists():
         # Named after where it comes from; a source is named after the file.
         linked = folder / "msoffice_kb.jsonl"
         linked.symlink_to(real)
-        measures.imports(table, place, linked, "articles", name="msoffice_kb", goal=GOALS["articles/s"])
+        measures.imports(table, place, token, linked, "articles", name="msoffice_kb", goal=GOALS["articles/s"])
     articles = write(folder / "articles.jsonl", texts.articles(max(500, chosen.size // 10)))
-    measures.imports(table, place, articles, "articles", name="generated articles", goal=GOALS["articles/s"])
+    measures.imports(table, place, token, articles, "articles", name="generated articles", goal=GOALS["articles/s"])
     records = write(folder / "records.jsonl", texts.records(chosen.size))
-    measures.imports(table, place, records, "records", name="generated records", goal=GOALS["records/s"])
+    measures.imports(table, place, token, records, "records", name="generated records", goal=GOALS["records/s"])
     customers = write(folder / "customers.jsonl", texts.customers(max(200, chosen.size // 50)))
-    measures.imports(table, place, customers, "customers", name="generated customers")
+    measures.imports(table, place, token, customers, "customers", name="generated customers")
 
 
 def on_opensearch(

@@ -49,12 +49,14 @@ GOALS = {
 }
 
 
-def imports(table: Table, place: Installation, file: Path, kind: str, *, name: str, goal: float | None = None) -> None:
+def imports(
+    table: Table, place: Installation, token: str, file: Path, kind: str, *, name: str, goal: float | None = None
+) -> None:
     """Take one file in while the worker indexes beside it, and wait for the worker."""
     before = _spent_by_commands()
     report = place.report("import", kind, str(file), "--source", file.stem, codes=(0, 1))
     spent_s = _spent_by_commands() - before - _start_s(place)
-    behind_s = place.wait_until_indexed()
+    behind_s = place.wait_until_indexed(token)
     rate = report["lines"] / max(report["seconds"], 0.01)
     what = f"import {name}, {report['lines']:,} lines, indexed meanwhile"
     if goal is None:

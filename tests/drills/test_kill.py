@@ -38,6 +38,7 @@ class Writer(threading.Thread):
         self._is_stopped = threading.Event()
         self.acknowledged: dict[int, str] = {}
         self.refused = 0
+        self.slowest_s = 0.0
 
     def run(self) -> None:
         number = 0
@@ -51,6 +52,7 @@ class Writer(threading.Thread):
                 self.refused += 1
                 time.sleep(0.1)
                 continue
+            self.slowest_s = max(self.slowest_s, answer.ms / 1000)
             if answer.status == http.HTTPStatus.CREATED:
                 self.acknowledged[int(answer.json["id"])] = title
             else:
@@ -104,7 +106,8 @@ def drill(place: Installation, faults: dict[str, Callable[[], None]]) -> None:
     held = titles(place)
     lost = {number for number, title in writer.acknowledged.items() if held.get(number) != title}
     print(
-        f"\n{len(writer.acknowledged)} saves acknowledged, {writer.refused} not, {len(lost)} lost; "
+        f"\n{len(writer.acknowledged)} saves acknowledged (the slowest after {writer.slowest_s:.1f} s), "
+        f"{writer.refused} not, {len(lost)} lost; "
         f"{ROUNDS * len(faults)} faults; differences found: {told(found)}; "
         f"left after {took:.0f} s: {told(left)}; {left['checked']} compared"
     )
