@@ -34,8 +34,8 @@ class Weights:
 
     all: float = 1.0
     title: float = 0.5
-    lead: float = 0.2
-    words: float = 0.3
+    lead: float = 0.15
+    words: float = 0.5
     characters: float = 0.6
     title_characters: float = 0.5
     pairs: float = 0.4
