@@ -60,7 +60,7 @@ class Client:
             path = f"{path}?{urlencode(parameters, doseq=True)}"
         is_form = isinstance(body, bytes)
         headers = self.headers | ({} if body is None or is_form else {"Content-Type": "application/json"})
-        content = body if body is None or is_form else json.dumps(body)
+        content = body if isinstance(body, bytes) else None if body is None else json.dumps(body)
         began = time.perf_counter()
         try:
             received = self._send(method, path, content, headers)

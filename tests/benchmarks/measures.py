@@ -130,20 +130,23 @@ def embedded_queries(table: Table, folder: Path, queries: Sequence[str]) -> None
     documents = engine.health().documents
     for text in queries[:WARM_UP]:
         engine.search(SearchRequest(viewer=AGENT, text=text))
-    whole, spent_ms = _asked(queries, lambda text: SearchRequest(viewer=AGENT, text=text), engine)
+    whole, spent_ms = _asked(queries, partial(_request, SearchRequest), engine)
     what = f"embedded: query, facets and highlights, {documents:,} documents"
     table.spread(what, whole, " ms", p95=GOALS["engine ms"])
     table.spread("embedded:   processor time in it", spent_ms, " ms")
-    for name, left_out in (
-        ("without facets", {"with_facets": False}),
-        ("without highlights", {"with_highlights": False}),
-        ("without corrections", {"with_correction": False}),
-        ("hits alone", {"with_facets": False, "with_highlights": False, "with_correction": False}),
+    for name, parts in (
+        ("without facets", partial(SearchRequest, with_facets=False)),
+        ("without highlights", partial(SearchRequest, with_highlights=False)),
+        ("without corrections", partial(SearchRequest, with_correction=False)),
+        ("hits alone", partial(SearchRequest, with_facets=False, with_highlights=False, with_correction=False)),
     ):
-        parts = partial(SearchRequest, viewer=AGENT, **left_out)
-        _, spent_ms = _asked(queries, lambda text, parts=parts: parts(text=text), engine)  # type: ignore[misc]
+        _, spent_ms = _asked(queries, partial(_request, parts), engine)
         table.spread(f"embedded:   {name}, processor time", spent_ms, " ms")
     engine.close()
+
+
+def _request(make: Callable[..., SearchRequest], text: str) -> SearchRequest:
+    return make(viewer=AGENT, text=text)
 
 
 def _asked(

@@ -174,13 +174,13 @@ def on_servers(
 
 
 @pytest.mark.drill
-def test_nothing_is_lost_on_one_machine(on_one_machine: Installation):
+def test_nothing_is_lost_on_one_machine(on_one_machine: Installation) -> None:
     place = on_one_machine
     drill(place, {name: lambda name=name: kill(place, name) for name in ("web", "worker")})  # type: ignore[misc]
 
 
 @pytest.mark.drill
-def test_nothing_is_lost_with_servers(on_servers: Installation, opensearch_node: Node):
+def test_nothing_is_lost_with_servers(on_servers: Installation, opensearch_node: Node) -> None:
     place = on_servers
 
     def kill_opensearch() -> None:
