@@ -107,7 +107,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(asset=asset, here=here, languages=LANGUAGES, opens=opens)
+    app.jinja_env.globals.update(asset=asset, here=here, languages=LANGUAGES, opens=opens, base_url=settings.base_url)
     app.jinja_env.filters.update(
         datetime=show_datetime,
         date=show_date,

@@ -329,7 +329,8 @@ def make_targets() -> set[str]:
 
 
 def test_make_knows_what_others_rely_on():
-    assert {"run", "test", "check", "install", "help"} <= make_targets()
-    for target, folder in {"bench": "tests/benchmarks", "drill": "tests/drills"}.items():
+    wanted = {"run", "test", "check", "install", "bench", "drill", "help"}
+    assert wanted <= make_targets()
+    for target in wanted:
         result = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert (result.returncode == 0) == bool(list((ROOT / folder).glob("test_*.py"))), result.stderr
+        assert result.returncode == 0, result.stderr

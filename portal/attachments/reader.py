@@ -6,6 +6,7 @@ The file is anybody's.  The process has little memory and time, no network, and 
 
 import ctypes
 import json
+import os
 import resource
 import sys
 from collections.abc import Callable, Iterator
@@ -107,7 +108,9 @@ def confine() -> None:
     sys.addaudithook(_refuse)
 
 
-def _refuse(event: str, _arguments: tuple[object, ...]) -> None:
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        raise PermissionError(event)
     if event.startswith(("socket.", "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork")):
         raise PermissionError(event)
 

@@ -190,7 +190,8 @@ def _write(new: list[_Line], changed: list[_Line], *, source: str, by: Viewer | 
             line.article_id = article_id
             line.values["slug"] = slug
     if changed:
-        _update(changed)
+        # In the order of their ids, so that two imports of one source wait for each other and never in a circle.
+        _update(sorted(changed, key=lambda line: line.article_id))
     ids = [line.article_id for line in lines]
     product_ids = {line.article_id: [products[name].id for name in line.products] for line in lines}
     tag_ids = {line.article_id: list({carried[name].id: None for name in line.tags}) for line in lines}

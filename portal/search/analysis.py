@@ -19,7 +19,7 @@ import Stemmer
 
 TABLES = Path(__file__).resolve().parents[2] / "opensearch"
 LONGEST_WORD = 255
-STEMS_KEPT = 400_000
+STEMS_KEPT = 200_000
 
 HAN = "\u2e80-\u2fd5\u3007\u3021-\u3029\u3038-\u303a\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufad9\U00020000-\U0003ffff"
 KANA = "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff"

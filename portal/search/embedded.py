@@ -267,7 +267,7 @@ class EmbeddedEngine:
 
     def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
-        with self._writing, _translated():
+        with self._writing, self._writing_to(index):
             opened = self._writer(index)
             keys = [_key(item.id) for item in batch]
             known = _versions_of(opened, self._schema, keys)
@@ -302,7 +302,7 @@ class EmbeddedEngine:
 
     def commit(self, index: str) -> None:
         """See `SearchEngine.commit`."""
-        with self._writing, _translated():
+        with self._writing, self._writing_to(index):
             opened = self._writers.get(index)
             if opened is None or not opened.pending:
                 return
@@ -474,6 +474,18 @@ class EmbeddedEngine:
         self._writers[name] = opened
         return opened
 
+    @contextmanager
+    def _writing_to(self, name: str) -> Iterator[None]:
+        """Let go of a writer that failed: it is of no more use, and what it had not committed is written again."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            self._writers.pop(name, None)
+            raise EngineDown(
+                f"The search index {name!r} could not be written ({str(error)[:200]}). "
+                f"Is there room on the disk of {str(self._folder)!r}, and may it be written?"
+            ) from error
+
     def _leave_inherited(self) -> None:
         if self._pid != os.getpid():
             _INHERITED.extend((self._reader, dict(self._writers), self._lock_file))
@@ -538,8 +550,8 @@ class _Search:
             )
         # The counts take as long as the hits; tantivy needs no interpreter lock for either.
         counting = _beside().submit(self._facets) if request.with_facets else None
-        query = self._query(self.chosen.values())
         order = {"newest": "updated_at", "popular": "popularity"}.get(request.effective_sort)
+        query = self._query(self.chosen.values(), is_scored=order is None)
         found = self.searcher.search(
             query, request.size, count=True, order_by_field=order, offset=request.offset, order=Order.Desc
         )
@@ -595,7 +607,7 @@ class _Search:
         )
 
     def _query(self, filters: Iterable[Query], *, is_scored: bool = True) -> Query:
-        plan = self.plan if is_scored else replace(self.plan, scoring=())
+        plan = self.plan if is_scored else replace(self.plan, scoring=(), refining=())
         parts = [(Occur.Must, self.rights), *_plan_parts(self.schema, plan)]
         for name, values in self.words.operators.items():
             parts.append((Occur.Must, self._operator(name, values)))
@@ -659,7 +671,7 @@ class _Search:
     def _matched_fields(self, document_id: str) -> tuple[MatchedField, ...]:
         own = _silent(_term(self.schema, "id", document_id))
         groups: dict[str, list[Clause]] = {}
-        for clause in (*self.plan.matching, *self.plan.scoring):
+        for clause in (*self.plan.matching, *self.plan.scoring, *self.plan.refining):
             groups.setdefault(clause.field.value, []).append(clause)
         found = []
         for name, clauses in groups.items():
@@ -771,7 +783,7 @@ def _plan_parts(schema: tantivy.Schema, plan: Plan) -> list[tuple[Occur, Query]]
     parts: list[tuple[Occur, Query]] = []
     if plan.matching:
         parts.append((Occur.Must, _any(schema, plan.matching)))
-    for clause in plan.scoring:
+    for clause in (*plan.scoring, *plan.refining):
         parts += _clause(schema, clause)
     parts += [(Occur.Must, _silent(_any(schema, group))) for group in plan.required]
     parts += [(Occur.MustNot, query) for clause in plan.excluded for _, query in _clause(schema, clause)]

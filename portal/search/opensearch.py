@@ -66,6 +66,8 @@ HEALTH_TIMEOUT_S = 2.0
 BULK_BYTES = 5_000_000
 BULK_DOCUMENTS = 250
 WALK_STEP = 5_000
+REFINED = 200
+MOST_REMEMBERED = 20_000
 FAILURES_TO_OPEN = 2
 OPEN_FOR_S = 5.0
 REFRESH_INTERVAL = "1s"
@@ -166,6 +168,7 @@ class OpenSearchEngine:
             ca_certs=str(ca) if ca else None,
         )
         self._breaker = Breaker()
+        self._readable_terms: set[tuple[frozenset[str], str]] = set()
 
     # Reading
 
@@ -329,18 +332,27 @@ class OpenSearchEngine:
         fields = [Field.ALL, Field.CODES, Field.CHARACTERS]
         if asked.viewer.is_staff:
             fields.append(Field.INTERNAL)
-        wanted = list(terms)
+        # Most words were asked for before; that a word was readable a while ago is known per set of tokens.
+        tokens = asked.viewer.tokens
+        known = {term for term in terms if (tokens, term) in self._readable_terms}
+        wanted = [term for term in terms if term not in known]
+        if not wanted:
+            return known
         lines: list[Json] = []
         for term in wanted:
             ways = [{"term": {_NAMES[name]: term}} for name in fields]
             query = {"bool": {"filter": [*_rights(asked.viewer), {"bool": {"should": ways}}]}}
             lines += [{}, {"query": query, "size": 0, "terminate_after": 1}]
         answer = self._read(lambda: self._client.msearch(index=self._prefix, body=lines))
-        return {
+        found = {
             term
-            for term, found in zip(wanted, answer["responses"], strict=True)
-            if found.get("hits", {}).get("total", {}).get("value")
+            for term, result in zip(wanted, answer["responses"], strict=True)
+            if result.get("hits", {}).get("total", {}).get("value")
         }
+        if len(self._readable_terms) > MOST_REMEMBERED:
+            self._readable_terms.clear()
+        self._readable_terms.update((tokens, term) for term in found)
+        return known | found
 
     def _correction(self, asked: "_Search", missing: Sequence[TypedWord]) -> str | None:
         def near(word: str, distance: int) -> Iterator[str]:
@@ -603,9 +615,9 @@ class _Search:
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
 
-    def query(self) -> Json:
+    def query(self, plan: Plan | None = None) -> Json:
         """Return rights, words and typed operators; the chosen facets stand outside of it."""
-        query = _planned(self.plan, self.viewer, is_named=self.is_explained)
+        query = _planned(plan or self.plan, self.viewer, is_named=self.is_explained)
         for name, values in self.words.operators.items():
             if name == "id":
                 keys = [stored.identifier_key(value) for value in values]
@@ -619,8 +631,14 @@ class _Search:
         shown = list(_SHOWN)
         if request.with_highlights:
             shown += [*_TEXTS, "internal"] if self.viewer.is_staff else _TEXTS
+        order = {"newest": "updated_at", "popular": "popularity"}.get(request.effective_sort)
+        plan = self.plan
+        if order:
+            plan = replace(plan, scoring=(), refining=())
+        elif not self.is_explained:
+            plan = replace(plan, refining=())
         body: Json = {
-            "query": self.query(),
+            "query": self.query(plan),
             "from": request.offset,
             "size": request.size,
             "track_total_hits": True,
@@ -628,9 +646,12 @@ class _Search:
         }
         if self.chosen:
             body["post_filter"] = {"bool": {"filter": list(self.chosen.values())}}
-        order = {"newest": "updated_at", "popular": "popularity"}.get(request.effective_sort)
         if order:
             body["sort"] = [{order: {"order": "desc", "missing": "_last"}}, {"id": {"order": "asc"}}]
+        elif self.plan.refining and not self.is_explained:
+            # Measured at 100,000 documents, these clauses over all hits were half of a query's work.
+            refined = {"bool": {"should": [_clause(clause) for clause in self.plan.refining]}}
+            body["rescore"] = {"window_size": REFINED, "query": {"rescore_query": refined}}
         if request.with_facets:
             body["aggs"] = self._aggregations()
         return body
@@ -722,7 +743,8 @@ def _planned(plan: Plan, viewer: Viewer, *, is_named: bool = False) -> Json:
         filters.append({"match_none": {}})
     filters += [{"bool": {"should": [_clause(c) for c in group], "minimum_should_match": 1}} for group in plan.required]
     matching = _named(plan.matching, "matching") if is_named else [_clause(c) for c in plan.matching]
-    scoring = _named(plan.scoring, "scoring") if is_named else [_clause(c) for c in plan.scoring]
+    added = (*plan.scoring, *plan.refining)
+    scoring = _named(added, "scoring") if is_named else [_clause(c) for c in added]
     parts: Json = {"filter": filters, "must_not": [_clause(c) for c in plan.excluded], "should": scoring}
     if matching:
         parts["must"] = [{"bool": {"should": matching, "minimum_should_match": 1}}]

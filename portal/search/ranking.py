@@ -34,8 +34,8 @@ class Weights:
 
     all: float = 1.0
     title: float = 0.5
-    lead: float = 0.2
-    words: float = 0.3
+    lead: float = 0.15
+    words: float = 0.5
     characters: float = 0.6
     title_characters: float = 0.5
     pairs: float = 0.4
@@ -62,11 +62,13 @@ class Plan:
     """What an engine looks for.
 
     A hit matches one of `matching` (when there are any), one clause of every group in `required`, and none of
-    `excluded`.  `matching` and `scoring` both add to its score.
+    `excluded`.  `matching`, `scoring` and `refining` add to its score; an engine for which every clause is dear may
+    look at `refining` for its best hits alone.
     """
 
     matching: tuple[Clause, ...] = ()
     scoring: tuple[Clause, ...] = ()
+    refining: tuple[Clause, ...] = ()
     required: tuple[tuple[Clause, ...], ...] = ()
     excluded: tuple[Clause, ...] = ()
     finds_nothing: bool = False
@@ -109,6 +111,7 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
         return Plan(finds_nothing=True)
     matching: list[Clause] = []
     scoring: list[Clause] = []
+    refining: list[Clause] = []
 
     def add(into: list[Clause], field: Field, terms: Iterable[str], weight: float) -> None:
         if weight and (found := tuple(terms)):
@@ -123,14 +126,15 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
         add(matching, Field.INTERNAL, query.terms, weights.internal)
     if matching:
         add(scoring, Field.TITLE, query.terms, weights.title)
-        add(scoring, Field.LEAD, query.terms, weights.lead)
-        add(scoring, Field.WORDS, query.words, weights.words)
+        add(refining, Field.LEAD, query.terms, weights.lead)
+        add(refining, Field.WORDS, query.words, weights.words)
         add(scoring, Field.CHARACTERS, (c for c in query.characters if c not in singles), weights.characters)
         add(scoring, Field.TITLE_CHARACTERS, query.characters, weights.title_characters)
-        scoring += [Clause(field=Field.ALL, terms=p, weight=weights.pairs, is_phrase=True) for p in query.pairs]
+        refining += [Clause(field=Field.ALL, terms=p, weight=weights.pairs, is_phrase=True) for p in query.pairs]
     return Plan(
         matching=tuple(matching),
         scoring=tuple(scoring),
+        refining=tuple(refining),
         required=tuple(_exact_clauses(phrase, is_staff=is_staff) for phrase in query.phrases),
         excluded=tuple(c for negation in query.negations for c in _exact_clauses(negation, is_staff=is_staff)),
     )

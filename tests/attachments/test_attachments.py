@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -167,3 +169,27 @@ def test_stored_files_are_the_portal_s_alone(people: People) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert "a.txt" not in path.name
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "import socket; socket.create_connection(('127.0.0.1', 9))",
+        "import subprocess; subprocess.run(['true'])",
+        "import os; os.system('true')",
+        "open('/tmp/casebook-must-not-be-written', 'w').write('x')",
+        "bytearray(2 * 1024**3)",
+    ],
+)
+def test_the_reader_of_files_is_confined(deed: str) -> None:
+    code = f"""
+from portal.attachments.reader import confine
+import encodings.idna
+confine()
+try:
+    {deed}
+except (PermissionError, MemoryError, OSError) as error:
+    print(type(error).__name__, flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() in {"PermissionError", "MemoryError", "OSError"}, done.stderr

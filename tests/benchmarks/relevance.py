@@ -49,7 +49,7 @@ def measure(engine: SearchEngine, folder: Path) -> Scores:
     """Index one collection and ask all its questions."""
     loaded = load(folder)
     names = {document.id: own for document, own in loaded}
-    fill(engine, f"rel_{folder.name}_{time.time_ns()}", [document for document, _ in loaded])
+    fill(engine, f"relevance-{folder.name}-{time.time_ns()}", [document for document, _ in loaded])
     judged, unjudged = load_judged(folder / "queries.jsonl", folder / "qrels.tsv")
     blank = SearchRequest(viewer=ANONYMOUS, size=10, with_facets=False, with_highlights=False, with_correction=False)
 

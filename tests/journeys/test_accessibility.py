@@ -270,9 +270,10 @@ def test_everything_that_can_be_clicked_is_reached_by_tab_and_shows_it(open_page
     assert unseen == []
 
 
-def test_print_shows_the_text_and_no_navigation(open_page: Open, guide_url: str) -> None:
+def test_print_shows_the_text_and_its_address_and_no_navigation(open_page: Open, guide_url: str) -> None:
     page = open_page(f"{guide_url}/style-guide")
     page.emulate_media(media="print")
     assert not page.locator(".masthead").is_visible()
     assert not page.locator(".page__rail").is_visible()
     assert page.locator("article.prose").is_visible()
+    assert page.locator(".print-address").inner_text().endswith("/style-guide")

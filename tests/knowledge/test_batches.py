@@ -179,3 +179,15 @@ def test_another_source_has_ids_of_its_own() -> None:
     articles.import_batch([line(1)], source="one")
     articles.import_batch([line(1, text="Other")], source="two")
     assert sorted(db.session.scalars(select(Article.body))) == ["Other", "Text *1*."]
+
+
+def test_imported_html_goes_through_the_same_guard() -> None:
+    html = "<h1>Reset</h1><p onclick=x>Press <b>both</b>.</p><script>alert(1)</script>"
+    html += "<img src=http://x.example/p.png alt=Door>"
+    statuses([line(1, text=html)])
+    article = find(1)
+    made = article.html["body"].replace("\n", "")
+    assert made == '<h2 id="s-reset">Reset</h2><p>Press <b>both</b>.</p><p>Door</p>'
+    assert article.sections == [
+        {"anchor": "s-reset", "heading": "Reset", "level": "2", "text": "Press both.\nDoor"},
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from portal.access import ANONYMOUS
 from portal.search.embedded import EmbeddedEngine
-from portal.search.engine import EngineLocked, IndexCorrupt, IndexMissing
+from portal.search.engine import EngineDown, EngineLocked, IndexCorrupt, IndexMissing
 from portal.search.request import SearchRequest
 from tests.contract.conftest import put
 from tests.contract.corpus import document
@@ -170,6 +170,19 @@ def test_a_lost_folder_is_said(engine: EmbeddedEngine, tmp_path: Path) -> None:
     (tmp_path / "live").write_text("elsewhere")
     with pytest.raises(IndexMissing, match="rebuild"):
         engine.search(ASKED)
+
+
+def test_a_failed_write_is_said_and_can_be_done_again(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def add_document(self, _: object) -> None:
+            raise ValueError("An IO error occurred: 'No space left on device (os error 28)'")
+
+    engine.write("one", [document(3, "alpha")])
+    engine._writers["one"].writer = Full()  # type: ignore[assignment]
+    with pytest.raises(EngineDown, match=r"No space left on device.*room on the disk"):
+        engine.write("one", [document(4, "alpha")])
+    put(engine, [document(3, "alpha"), document(4, "alpha")])
+    assert engine.search(ASKED).total == 4
 
 
 def test_a_whole_index_passes_the_check(engine: EmbeddedEngine) -> None:
