@@ -20,7 +20,7 @@ from portal import outbox
 from portal.extensions import db, now
 from portal.outbox import OutboxRow
 from portal.search.document import Document, Tombstone
-from portal.search.engine import SearchEngine
+from portal.search.engine import BadQuery, SearchEngine
 from portal.search.indices import BuildUnderWay, build_under_way, request_build
 from portal.search.models import BUILDING, IndexBuild
 from portal.search.results import Outcome
@@ -289,7 +289,9 @@ def drop_requested(engine: SearchEngine) -> int:
     dropped = 0
     for build in db.session.scalars(select(IndexBuild).where(IndexBuild.state == "dropping")).all():
         if build.name != engine.live_index():
-            engine.drop(build.name)
+            # What was built under another prefix, or by another engine, is not this one's to remove.
+            with contextlib.suppress(BadQuery):
+                engine.drop(build.name)
         build.state, build.finished_at = "dropped", now()
         db.session.commit()
         dropped += 1

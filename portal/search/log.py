@@ -38,12 +38,15 @@ def write(request: SearchRequest, result: SearchResult, *, locale: str) -> int |
         entry.took_ms = round(result.took_ms, 2)
         entry.is_degraded = result.degraded
         db.session.add(entry)
+        db.session.flush()
+        # Asked for after the commit, the id alone would cost a query.
+        entry_id = entry.id
         db.session.commit()
     except SQLAlchemyError as error:
         db.session.rollback()
         log.warning("a search was not logged", reason=type(error).__name__)
         return None
-    return entry.id
+    return entry_id
 
 
 def _continued(request: SearchRequest, words: str) -> SearchLog | None:

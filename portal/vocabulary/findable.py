@@ -13,9 +13,9 @@ from portal.vocabulary.models import Category, Product, Tag
 def _names_of(model: Any) -> Labels:
     def labels(slugs: Collection[str], locale: str) -> Mapping[str, str]:
         """Return slug → name in the reader's language."""
-        return {
-            word.slug: word.label(locale) for word in db.session.scalars(select(model).where(model.slug.in_(slugs)))
-        }
+        # Every search asks: rows of three columns are read several times faster than objects.
+        rows = db.session.execute(select(model.slug, model.name, model.name_zh).where(model.slug.in_(slugs)))
+        return {slug: (name_zh if locale.startswith("zh") else None) or name for slug, name, name_zh in rows}
 
     return labels
 
