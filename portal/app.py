@@ -29,7 +29,7 @@ import portal.service.views
 import portal.vocabulary.findable
 import portal.vocabulary.models
 import portal.vocabulary.views
-from portal import extensions, pages
+from portal import extensions, logs, pages
 from portal.accounts.guard import refuse_undeclared
 from portal.safety import refuse_unsafe
 from portal.search import sources
@@ -51,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     Raises:
         SettingsError: a setting cannot be used.
     """
+    logs.set_up()
     settings = settings or Settings.from_environ()
     refuse_unsafe(settings)
     app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)

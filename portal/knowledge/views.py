@@ -109,7 +109,7 @@ def category(slug: str) -> str:
         page=_page(viewer, held),
         order=_order(),
         title=shelf.label,
-        lead=shelf.category.description,
+        lead=shelf.category.about(locale),
         eyebrow=gettext("Category"),
         trail=[(gettext("Categories"), url_for(".all_categories")), *shelves.trail(shelf.category, locale)],
         children=shelf.children,
