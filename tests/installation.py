@@ -196,14 +196,17 @@ class Installation:
 
     def pids(self, name: str) -> list[int]:
         """The process `casebook NAME` (web, worker) that `up` keeps, and for web those that it forked."""
-        for pid in _children(self.up.pid):
+        for pid in _children(self.up.pid) if self._up is not None else ():
             if f"\0{name}\0" in _command_line(pid):
                 return [pid, *(child for child in _children(pid) if f"\0{name}\0" in _command_line(child))]
         return []
 
-    def memory_mb(self, name: str) -> float:
-        """The resident memory of the largest of these processes, in megabytes."""
-        return max((_resident_mb(pid) for pid in self.pids(name)), default=0.0)
+    def memory_mb(self, name: str) -> tuple[float, float]:
+        """The resident memory of the largest of these processes, and how much of it are files mapped into memory.
+
+        Mapped files (the index, SQLite's pages) are shared by all processes and given back when memory is short.
+        """
+        return max((_resident_mb(pid) for pid in self.pids(name)), default=(0.0, 0.0))
 
     def processor_s(self, name: str) -> float:
         """The processor time that these processes have used since they began: what load beside them changes least."""
@@ -247,11 +250,12 @@ def _command_line(pid: int) -> str:
         return ""
 
 
-def _resident_mb(pid: int) -> float:
+def _resident_mb(pid: int) -> tuple[float, float]:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_SIZE / 1_000_000
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
-        return 0.0
+        return 0.0, 0.0
+    return int(fields[1]) * PAGE_SIZE / 1_000_000, int(fields[2]) * PAGE_SIZE / 1_000_000
 
 
 def _processor_s(pid: int) -> float:

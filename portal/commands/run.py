@@ -16,6 +16,7 @@ from indexer import claims
 from indexer.duties import DUTIES
 from indexer.rebuild import Rebuild, ensure_index
 from indexer.worker import Worker
+from portal import outbox
 from portal.app import ROOT
 from portal.commands.processes import Family, NotStarted, Program, hold_lock
 from portal.extensions import db
@@ -26,6 +27,8 @@ from portal.search.engine import EngineError, EngineLocked
 from portal.settings import Settings
 
 BACKLOG = 512
+MOST_AT_START = 5_000
+"""So many objects are indexed within seconds, so that the first search after the first start finds them."""
 
 
 def _settings() -> Settings:
@@ -66,7 +69,8 @@ def prepare(settings: Settings) -> None:
     upgrade()
     engine = make_engine(settings, for_writing=True)
     try:
-        if ensure_index(engine, settings.search_prefix):
+        # A large portal that moves to another engine serves meanwhile; its worker makes the index.
+        if ensure_index(engine, settings.search_prefix) and outbox.statistics().objects <= MOST_AT_START:
             build = Rebuild(engine, claims.make_holder("init"), settings.search_prefix)
             while build.step():
                 pass

@@ -102,8 +102,9 @@ def on_opensearch(
     node.start()
     try:
         place.set(search_url=node.url, search_prefix=PREFIX)
-        place.start()
+        # Before there is a worker, which would build the first index by itself.
         rebuilt = measures.rebuild(table, place, engine="opensearch", goal=None)
+        place.start()
         measures.findable(table, place, token, engine="opensearch", count=chosen.saves)
         measures.pages(table, place, token, "erin@example.com", queries, engine="opensearch")
         measures.memory(table, place, engine="opensearch")
