@@ -39,6 +39,9 @@ _PATH = re.compile(r"\s+[>/›]\s+")
 _LONGEST_ID = 200
 _LONGEST_URL = 1000
 _CHUNK = 400
+# What a line of Markdown may begin or end with and is no part of its words.
+_SIGNS = "#*_>-=`|~ \t"
+_LONGEST_BEGINNING = 80
 _KNOWN = ("category", "product", "products", "tags")
 """The keys of `meta` that are used; all others are kept as they are."""
 
@@ -332,7 +335,10 @@ def _checked(at: int, item: Mapping[str, Any], defaults: Mapping[str, str]) -> _
     meta = item.get("meta") or {}
     if not isinstance(meta, Mapping):
         raise ValueError(gettext("meta: an object was expected."))
-    changes = {"title": item.get("title"), "language": item.get("lang") or item.get("language") or "en"}
+    changes = {
+        "title": item.get("title") or _beginning(item),
+        "language": item.get("lang") or item.get("language") or "en",
+    }
     changes |= {name: item[name] for name in ("summary", "outcome") if item.get(name)}
     changes |= _parts(item, chosen["kind"])
     try:
@@ -373,17 +379,35 @@ def _digest(line: _Line) -> str:
         text = json.dumps(told, sort_keys=True, ensure_ascii=True, default=str)
     except (TypeError, ValueError):
         raise ValueError(gettext("meta: it holds what JSON cannot hold.")) from None
-    if "\\u0000" in text or (re.search(r"\\ud[89a-f]", text) and not _is_encodable(line.values["meta"])):
+    if any(fields.UNSTORABLE.search(text) for text in _texts_in(line.values["meta"])):
         raise ValueError(gettext("meta: it holds characters that cannot be stored."))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _is_encodable(value: Any) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False, default=str).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _texts_in(value: object) -> Iterator[str]:
+    """Yield every text of a JSON value, the names of fields among them."""
+    waiting = [value]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, str):
+            yield here
+        elif isinstance(here, Mapping):
+            waiting += [*here.keys(), *here.values()]
+        elif isinstance(here, list | tuple):
+            waiting += here
+
+
+def _beginning(item: Mapping[str, Any]) -> str | None:
+    """Return what a text without a title is called: its first words, without Markdown's signs."""
+    text = item.get("text")
+    if not isinstance(text, str):
+        return None
+    first = next((line for line in text.splitlines() if line.strip(_SIGNS)), "")
+    first = first.replace("**", "").replace("`", "").strip(_SIGNS)
+    if len(first) <= _LONGEST_BEGINNING:
+        return first
+    cut = first[:_LONGEST_BEGINNING]
+    return cut[: cut.rfind(" ")] + "…" if " " in cut[_LONGEST_BEGINNING // 2 :] else cut + "…"
 
 
 def _parts(item: Mapping[str, Any], kind: str) -> dict[str, Any]:

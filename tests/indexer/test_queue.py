@@ -2,6 +2,7 @@
 
 import os
 import stat
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -71,8 +72,15 @@ def test_after_a_failure_the_queue_is_left_alone_for_a_while(settings, caplog):
     assert len([r for r in caplog.records if "could not be reached" in r.message]) == 1
 
 
-def test_a_folder_too_deep_for_a_socket_gets_a_private_one(settings, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+@pytest.fixture
+def short_folder():
+    """A folder for temporary files with a short name; pytest's own are too deep for a socket."""
+    with tempfile.TemporaryDirectory(prefix="q") as folder:
+        yield folder
+
+
+def test_a_folder_too_deep_for_a_socket_gets_a_private_one(settings, short_folder, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", short_folder)
     deep = replace(settings, data_dir=Path("/" + "x" * 120))
     path = queue.socket_path(deep)
     assert len(os.fsencode(path)) < 108

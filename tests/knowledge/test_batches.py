@@ -68,7 +68,7 @@ def test_what_an_editor_changed_stays_while_the_line_is_the_same(people: People)
 def test_a_refused_line_says_why_and_loses_no_other() -> None:
     bad: list[dict[str, Any]] = [
         {"title": "No id", "text": "x"},
-        line(2, title=""),
+        line(2, title=["x"]),
         line(3, text="  "),
         line(4, title="x" * 301),
         line(5, text="a\0b"),
@@ -141,7 +141,11 @@ def test_equal_titles_get_addresses_of_their_own() -> None:
 
 def test_a_dry_run_writes_nothing() -> None:
     statuses([line(1)])
-    assert statuses([line(1, text="x"), line(2), line(3, title="")], dry_run=True) == ["updated", "created", "refused"]
+    assert statuses([line(1, text="x"), line(2), line(3, title="x" * 301)], dry_run=True) == [
+        "updated",
+        "created",
+        "refused",
+    ]
     assert db.session.scalar(select(func.count()).select_from(Article)) == 1
     assert db.session.scalar(select(func.count()).select_from(Revision)) == 1
 
@@ -191,3 +195,20 @@ def test_imported_html_goes_through_the_same_guard() -> None:
     assert article.sections == [
         {"anchor": "s-reset", "heading": "Reset", "level": "2", "text": "Press both.\nDoor"},
     ]
+
+
+def test_a_text_without_a_title_is_called_by_its_first_words() -> None:
+    texts = {
+        1: "\n## **Reset** the printer\n\nHold the button.",
+        2: "Hold the button on the back for ten seconds until the light turns green, and only then let go of it again.",
+        3: "长按背面的按钮十秒钟，直到指示灯变成绿色。" * 6,
+    }
+    assert statuses([line(number, title="", text=text) for number, text in texts.items()]) == ["created"] * 3
+    assert find(1).title == "Reset the printer"
+    assert find(2).title == "Hold the button on the back for ten seconds until the light turns green, and…"
+    assert find(3).title == (texts[3][:80] + "…")
+
+
+def test_a_text_that_speaks_of_nul_is_no_nul() -> None:
+    assert statuses([line(1, text=r"the \u0000 trick", meta={"hint": r"\ud800"})]) == ["created"]
+    assert statuses([line(2, meta={"hint": "\x00"}), line(3, meta={"a": [{"\ud800": 1}]})]) == ["refused", "refused"]

@@ -1,5 +1,7 @@
 // Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
 // is dropped when the form was sent and the next page shows no error.
+import draftSent from "./draft-sent.js";
+
 const EVERY_MS = 5000;
 const SENT = "draft-sent";
 
@@ -8,6 +10,8 @@ function fields(form) {
 }
 
 export default function draft(form) {
+  // Whoever hurries through the page after a sent form may arrive before that page has dropped the draft.
+  draftSent();
   const key = `draft:${document.body.dataset.viewer}:${form.dataset.draft}`;
   const state = form.querySelector("[data-draft-state]");
   const original = JSON.stringify(values());
