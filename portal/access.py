@@ -247,8 +247,3 @@ def customer_tokens() -> frozenset[str]:
 def customer_condition(viewer: Viewer) -> ColumnElement[bool]:
     """Return `customer_tokens` as SQL for this viewer."""
     return true() if STAFF in viewer.tokens else false()
-
-
-def may_read_internal(viewer: Viewer) -> bool:
-    """Say whether internal notes and staff-only fields may be shown to, or searched by, this viewer."""
-    return viewer.is_staff
