@@ -18,9 +18,17 @@ GROUP = 340
 
 
 def provoke(page: Page) -> None:
-    """Do what a reader might: move over everything, press every link and button inside the text."""
+    """Do what a reader might: move over everything, press every link and button inside the text.
+
+    Links to another page are held back after their handlers ran: a script address still acts, and the reader stays.
+    """
     page.evaluate(
         """() => {
+          window.addEventListener("click", (event) => {
+            const link = event.target.closest("a, area");
+            const address = link?.getAttribute("href") ?? link?.getAttribute("xlink:href");
+            if (address && URL.parse(address, document.baseURI)?.protocol.startsWith("http")) event.preventDefault();
+          });
           for (const element of document.querySelectorAll("main *")) {
             for (const kind of ["mouseover", "pointerenter", "focus", "focusin", "click"]) {
               if (kind === "click" && element.closest("form, nav, header, .page-head")) continue;
