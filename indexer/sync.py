@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+from typing import TypeVar
 
 from sqlalchemy import select, update
 
@@ -18,7 +19,7 @@ from indexer import claims
 from indexer.claims import Claim
 from indexer.documents import Refusal, build_batch, size_of
 from portal.extensions import db, now
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import EngineBusy, EngineError, EngineLocked, IndexCorrupt, IndexMissing, SearchEngine
 from portal.search.models import FILLING, IndexBuild
 from portal.search.results import Outcome, WriteOutcome
@@ -33,6 +34,7 @@ FIRST_RETRY = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(minutes=1)
 FIRST_ASIDE = timedelta(minutes=1)
 LONGEST_ASIDE = timedelta(hours=6)
+Item = TypeVar("Item", Document | Tombstone, Document | Tombstone | Ready)
 SEVERITY = (Outcome.DONE, Outcome.SUPERSEDED, Outcome.RETRY, Outcome.REFUSED)
 
 
@@ -159,9 +161,9 @@ def _without_refusals(
             yield item
 
 
-def in_parts(items: Iterator[Document | Tombstone]) -> Iterator[list[Document | Tombstone]]:
+def in_parts(items: Iterator[Item]) -> Iterator[list[Item]]:
     """Cut a stream into lists of bounded count and size."""
-    part: list[Document | Tombstone] = []
+    part: list[Item] = []
     size = 0
     for item in items:
         part.append(item)

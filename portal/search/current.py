@@ -5,6 +5,7 @@ from threading import Lock
 
 from flask import current_app
 
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import SearchEngine
 from portal.search.ranking import Synonyms, default_synonyms
 from portal.settings import Settings
@@ -37,6 +38,15 @@ def make_engine(
         for_writing=for_writing,
         synonyms=synonyms,
     )
+
+
+def ready_maker(engine_name: str) -> Callable[[Document | Tombstone], Ready]:
+    """Return what makes documents ready for an engine of this name, without opening or asking one."""
+    if engine_name == "embedded":
+        from portal.search.embedded.documents import make_ready
+    else:
+        from portal.search.opensearch.documents import make_ready
+    return make_ready
 
 
 def engine() -> SearchEngine:

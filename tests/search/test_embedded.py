@@ -174,7 +174,7 @@ def test_a_lost_folder_is_said(engine: EmbeddedEngine, tmp_path: Path) -> None:
 
 def test_a_failed_write_is_said_and_can_be_done_again(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        def add_document(self, _: object) -> None:
+        def add_json(self, _: object) -> None:
             raise ValueError("An IO error occurred: 'No space left on device (os error 28)'")
 
     engine.write("one", [document(3, "alpha")])

@@ -20,8 +20,8 @@ from tantivy import FieldType, Occur, Order, Query
 
 from portal.access import Viewer
 from portal.search import stored, suggestions
-from portal.search.document import Document, Tombstone
-from portal.search.embedded.documents import build_indexed, read_stored
+from portal.search.document import Document, Ready, Tombstone
+from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
 from portal.search.embedded.folder import Folder
 from portal.search.embedded.queries import count_hits, has_term, plan_parts, rights_of, silent, title_query
@@ -195,7 +195,7 @@ class EmbeddedEngine:
             for path in self._folder.index_paths()
         )
 
-    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
         with self._writing, self._writing_to(index):
             opened = self._writer(index)
@@ -210,11 +210,13 @@ class EmbeddedEngine:
                 self.commit(index)
             return tuple(outcomes)
 
-    def _write_one(self, opened: _Writer, item: Document | Tombstone, key: int, known: int | None) -> WriteOutcome:
+    def _write_one(
+        self, opened: _Writer, item: Document | Tombstone | Ready, key: int, known: int | None
+    ) -> WriteOutcome:
         if known is not None and known > item.version:
             return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.SUPERSEDED)
         try:
-            document = build_indexed(item, key)
+            document = (item if isinstance(item, Ready) else make_ready(item)).body.decode()
         except (ValueError, TypeError, OverflowError) as error:
             # The text of these errors may quote the document; its kind of error may be told.
             return WriteOutcome(
@@ -226,7 +228,7 @@ class EmbeddedEngine:
         if known is not None:
             # By `key` it would delete nothing: the library takes every number for a signed one.
             opened.writer.delete_documents_by_term("id", item.id)
-        opened.writer.add_document(document)
+        opened.writer.add_json(document)
         opened.pending[key] = item.version
         return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.DONE)
 

@@ -21,7 +21,7 @@ from opensearchpy.helpers import scan
 from portal.access import Viewer
 from portal.search import corrections, stored, suggestions
 from portal.search.asking import fields_of_words, nothing_found
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.highlight import Marker
 from portal.search.opensearch.breaker import Breaker
@@ -330,7 +330,7 @@ class OpenSearchEngine:
             if name in own
         )
 
-    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
         return self._bulk.write(index, self._own(index) + WRITE_ALIAS, batch)
 
