@@ -8,7 +8,7 @@ import pytest
 
 from opensearch.node.server import Node
 from portal.search import analysis
-from portal.search.opensearch import OpenSearchEngine
+from portal.search.opensearch.engine import OpenSearchEngine
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DOCUMENTS_A_SET = 75
