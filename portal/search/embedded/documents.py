@@ -16,6 +16,8 @@ from portal.search.embedded.schema import column, key_of
 from portal.search.facets import FACETS
 from portal.search.ranking import Field
 
+THOUSAND = 1000
+"""Fractions are held as whole thousandths."""
 MOST_POPULAR = 2**53
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -65,7 +67,8 @@ def _values_of(item: Document) -> dict[str, Any]:
         "title_start": stored.title_key(item.title),
         "pinyin": stored.pinyin_of(item.title),
         "updated_at": stored.epoch(item.updated_at),
-        "popularity": min(MOST_POPULAR, max(0, int(item.popularity * 1000))),
+        "popularity": min(MOST_POPULAR, max(0, int(item.popularity * THOUSAND))),
+        "helpfulness": min(THOUSAND, max(0, round(item.helpfulness * THOUSAND))),
         "stored": b64encode(stored.written(data)).decode(),
     }
     for facet in FACETS.values():
