@@ -54,7 +54,8 @@ def _terms_of(item: Document) -> dict[str, Any]:
         Field.INTERNAL: analysis.terms(item.internal[: stored.LONGEST_TEXT]),
     }
     fields: dict[str, Any] = {name.value: " ".join(several) for name, several in found.items() if several}
-    fields["title_words"] = " ".join(stored.title_words(item.title))
+    fields["title_start"], words_of_title = stored.title_forms(title)
+    fields["title_words"] = " ".join(words_of_title)
     fields[Field.CODES.value] = stored.codes_of(item, folded)
     return fields
 
@@ -64,7 +65,6 @@ def _values_of(item: Document) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "readers": sorted(item.readers),
         "identifiers": stored.identifiers_of(item),
-        "title_start": stored.title_key(item.title),
         "pinyin": stored.pinyin_of(item.title),
         "updated_at": stored.epoch(item.updated_at),
         "popularity": min(MOST_POPULAR, max(0, int(item.popularity * THOUSAND))),
