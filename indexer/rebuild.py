@@ -32,10 +32,10 @@ from portal.search.results import Outcome
 log = logging.getLogger("casebook.indexer")
 
 LEASE = timedelta(seconds=60)
-LOADED_ROWS = 1000
+LOADED_ROWS = 500
 SHAPED_BESIDE = 10_000
 """From so many objects on a build is worth processes of its own."""
-ROWS_A_COMMIT = 5000
+ROWS_A_COMMIT = 20_000
 TOMBSTONE_AGE = timedelta(days=1)
 """Longer than any writer can be late; older tombstones guard against nothing."""
 MOST_PASSES = 5
