@@ -24,6 +24,7 @@ from portal.search.document import Document, Ready, Tombstone
 from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
 from portal.search.embedded.folder import Folder
+from portal.search.embedded.mapped import Mapped
 from portal.search.embedded.queries import count_hits, has_term, plan_parts, rights_of, silent, title_query
 from portal.search.embedded.schema import NAME, build_schema, column, id_of, key_of
 from portal.search.embedded.search import Search
@@ -88,6 +89,7 @@ class EmbeddedEngine:
         second: SecondStage | None = None,
     ) -> None:
         self._folder = Folder(folder)
+        self._mapped = Mapped(folder)
         self._synonyms = synonyms
         self._second = second or SecondStage()
         self._schema = build_schema()
@@ -328,6 +330,7 @@ class EmbeddedEngine:
 
     def _searcher(self) -> tantivy.Searcher:
         """Return the newest searcher of the live index."""
+        self._mapped.looked()
         return self._open(self._folder.live_name(), keep=True).searcher
 
     def _open(self, name: str, *, keep: bool = False) -> _Reader:
