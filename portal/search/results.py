@@ -32,7 +32,8 @@ class Hit:
     """One found document.
 
     `title_html` is the title with its matches marked; `snippets` are at most two passages with marks, or the first
-    lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.
+    lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.  `is_pinned`
+    tells that an editor put it first.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Hit:
     published_at: datetime | None = None
     section: MatchedSection | None = None
     in_internal: bool = False
+    is_pinned: bool = False
     matched_fields: tuple[MatchedField, ...] = ()
 
 
