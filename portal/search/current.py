@@ -6,28 +6,28 @@ from threading import Lock
 from flask import current_app
 
 from portal.search.engine import SearchEngine
-from portal.search.ranking import Synonyms, default_synonyms
+from portal.search.steering import Steering, default_steering
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
-SYNONYMS = "casebook.synonyms"
-"""Where a feature above puts what gives the synonyms in force; without it the product's own list is used."""
+STEERING = "casebook.steering"
+"""Where a feature above puts what gives the steering in force; without it the product's own is used."""
 _making = Lock()
 
 
 def make_engine(
-    settings: Settings, *, for_writing: bool = False, synonyms: Callable[[], Synonyms] = default_synonyms
+    settings: Settings, *, for_writing: bool = False, steering: Callable[[], Steering] = default_steering
 ) -> SearchEngine:
     """Make the engine that the settings name.  Nothing is opened or asked before the first use.
 
-    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `synonyms` is asked at
+    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `steering` is asked at
     every query.
     """
     # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
         from portal.search.embedded import EmbeddedEngine
 
-        return EmbeddedEngine(settings.data_dir / "index", synonyms=synonyms)
+        return EmbeddedEngine(settings.data_dir / "index", steering=steering)
     from portal.search.opensearch import OpenSearchEngine
 
     return OpenSearchEngine(
@@ -35,7 +35,7 @@ def make_engine(
         prefix=settings.search_prefix,
         ca=settings.search_ca,
         for_writing=for_writing,
-        synonyms=synonyms,
+        steering=steering,
     )
 
 
@@ -46,7 +46,7 @@ def engine() -> SearchEngine:
         if found is None:
             found = make_engine(
                 current_app.extensions["casebook.settings"],
-                synonyms=current_app.extensions.get(SYNONYMS, default_synonyms),
+                steering=current_app.extensions.get(STEERING, default_steering),
             )
             current_app.extensions[EXTENSION] = found
     return found

@@ -48,7 +48,7 @@ from portal.search.facets import (
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse, read_words
-from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms
+from portal.search.ranking import Clause, Field, Plan, build_plan
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -64,6 +64,7 @@ from portal.search.results import (
     Suggestion,
     WriteOutcome,
 )
+from portal.search.steering import Steering, default_steering
 
 FORMAT = "1"
 WRITER_MEMORY = 96_000_000
@@ -132,9 +133,9 @@ class EmbeddedEngine:
 
     name = "embedded"
 
-    def __init__(self, folder: Path, *, synonyms: Callable[[], Synonyms] = default_synonyms) -> None:
+    def __init__(self, folder: Path, *, steering: Callable[[], Steering] = default_steering) -> None:
         self._folder = folder
-        self._synonyms = synonyms
+        self._steering = steering
         self._schema = _schema()
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
@@ -150,7 +151,7 @@ class EmbeddedEngine:
         began = time.perf_counter()
         searcher = self._searcher()
         with _translated():
-            search = _Search(self._schema, searcher, request, self._synonyms())
+            search = _Search(self._schema, searcher, request, self._steering)
             result = search.result()
         return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
 
@@ -189,7 +190,7 @@ class EmbeddedEngine:
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
         words = read_words(text)
-        plan = build_plan(words, is_staff=viewer.is_staff, synonyms=self._synonyms())
+        plan = self._steering().plan(words, is_staff=viewer.is_staff, with_pins=False, with_hides=False)
         if not plan.matching:
             return ()
         searcher = self._searcher()
@@ -210,13 +211,13 @@ class EmbeddedEngine:
         """See `SearchEngine.correct`."""
         searcher = self._searcher()
         with _translated():
-            return _Search(self._schema, searcher, request, self._synonyms()).correction()
+            return _Search(self._schema, searcher, request, self._steering).correction()
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
         searcher = self._searcher()
         with _translated():
-            return _Search(self._schema, searcher, request, self._synonyms()).explanation(document_id)
+            return _Search(self._schema, searcher, request, self._steering).explanation(document_id)
 
     def health(self) -> EngineHealth:
         """See `SearchEngine.health`."""
@@ -531,14 +532,20 @@ class _Search:
     """One request on one searcher."""
 
     def __init__(
-        self, schema: tantivy.Schema, searcher: tantivy.Searcher, request: SearchRequest, synonyms: Synonyms
+        self,
+        schema: tantivy.Schema,
+        searcher: tantivy.Searcher,
+        request: SearchRequest,
+        in_force: Callable[[], Steering],
     ) -> None:
         self.schema = schema
         self.searcher = searcher
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms)
+        steering = request.steering or in_force()
+        self.rules = steering.rules_for(self.words)
+        self.plan = steering.plan(self.words, is_staff=self.viewer.is_staff, with_hides=request.with_hides)
         self.rights = _rights(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
 
@@ -567,6 +574,7 @@ class _Search:
             facets=counting.result() if counting else {},
             did_you_mean=self._correction(missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
+            rules=self.rules,
             page=request.page,
             size=request.size,
         )
@@ -589,6 +597,8 @@ class _Search:
         if not matches(self.rights):
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
         fields = self._matched_fields(document_id)
+        if document_id in self.plan.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN, matched_fields=fields)
         if self.plan.finds_nothing or not matches(self._query((), is_scored=False)):
             return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in self.chosen.items() if not matches(chosen))
@@ -602,7 +612,7 @@ class _Search:
             id=document_id,
             presence=Presence.FOUND,
             rank=place,
-            score=ranked[place - 1][0] if place else 0.0,
+            score=ranked[place - 1][0] - self.plan.lift_of(document_id) if place else 0.0,
             matched_fields=fields,
         )
 
@@ -663,6 +673,7 @@ class _Search:
 
     def _hit(self, score: float, address: tantivy.DocAddress, marker: Marker | None) -> Hit:
         document_id, data = _read(self.searcher, address)
+        score = max(0.0, score - self.plan.lift_of(document_id))
         fields = self._matched_fields(document_id) if self.request.explain and self.viewer.is_staff else ()
         return stored.build_hit(
             document_id, data, score=score, marker=marker, is_staff=self.viewer.is_staff, matched_fields=fields
@@ -782,11 +793,15 @@ def _plan_parts(schema: tantivy.Schema, plan: Plan) -> list[tuple[Occur, Query]]
         return [(Occur.Must, Query.empty_query())]
     parts: list[tuple[Occur, Query]] = []
     if plan.matching:
-        parts.append((Occur.Must, _any(schema, plan.matching)))
+        ways = [part for clause in plan.matching for part in _clause(schema, clause)]
+        for document_id, lift in plan.lifts():
+            ways.append((Occur.Should, Query.const_score_query(_term(schema, "id", document_id), lift)))
+        parts.append((Occur.Must, Query.boolean_query(ways)))
     for clause in (*plan.scoring, *plan.refining):
         parts += _clause(schema, clause)
     parts += [(Occur.Must, _silent(_any(schema, group))) for group in plan.required]
     parts += [(Occur.MustNot, query) for clause in plan.excluded for _, query in _clause(schema, clause)]
+    parts += [(Occur.MustNot, _term(schema, "id", document_id)) for document_id in plan.hidden]
     return parts
 
 

@@ -40,7 +40,7 @@ from portal.search.facets import (
 )
 from portal.search.highlight import Marker
 from portal.search.query import Query, TypedWord, read_words
-from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms
+from portal.search.ranking import Clause, Field, Plan
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -56,6 +56,7 @@ from portal.search.results import (
     Suggestion,
     WriteOutcome,
 )
+from portal.search.steering import Steering, default_steering
 
 Json = dict[str, Any]
 
@@ -151,10 +152,10 @@ class OpenSearchEngine:
         prefix: str,
         ca: Path | None = None,
         for_writing: bool = False,
-        synonyms: Callable[[], Synonyms] = default_synonyms,
+        steering: Callable[[], Steering] = default_steering,
     ) -> None:
         self._prefix = prefix
-        self._synonyms = synonyms
+        self._steering = steering
         self._hosts = ", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts)
         several = len(hosts) > 1
         self._client = OpenSearch(
@@ -175,7 +176,7 @@ class OpenSearchEngine:
     def search(self, request: SearchRequest) -> SearchResult:
         """See `SearchEngine.search`."""
         began = time.perf_counter()
-        asked = _Search(request, self._synonyms())
+        asked = _Search(request, self._steering)
         if asked.plan.finds_nothing:
             return SearchResult(
                 query=request.text, engine=self.name, total=0, hits=(), page=request.page, size=request.size
@@ -194,6 +195,7 @@ class OpenSearchEngine:
             facets=asked.facets(answer.get("aggregations", {})),
             did_you_mean=self._correction(asked, missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
+            rules=asked.rules,
             page=request.page,
             size=request.size,
             took_ms=round((time.perf_counter() - began) * 1000, 2),
@@ -230,7 +232,7 @@ class OpenSearchEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        plan = build_plan(read_words(text), is_staff=viewer.is_staff, synonyms=self._synonyms())
+        plan = self._steering().plan(read_words(text), is_staff=viewer.is_staff, with_pins=False, with_hides=False)
         if not plan.matching:
             return ()
         query = _planned(plan, viewer)
@@ -255,12 +257,12 @@ class OpenSearchEngine:
 
     def correct(self, request: SearchRequest) -> str | None:
         """See `SearchEngine.correct`."""
-        asked = _Search(request, self._synonyms())
+        asked = _Search(request, self._steering)
         return self._correction(asked, self._missing(asked, ()))
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
-        asked = _Search(replace(request, explain=True), self._synonyms())
+        asked = _Search(replace(request, explain=True), self._steering)
         own: Json = {"ids": {"values": [document_id]}}
 
         def find(*filters: Json) -> Json | None:
@@ -276,6 +278,8 @@ class OpenSearchEngine:
             return Explanation(id=document_id, presence=Presence.WITHDRAWN)
         if find(*_rights(request.viewer)) is None:
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
+        if document_id in asked.plan.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN)
         query = asked.query()
         if asked.plan.finds_nothing or find(query) is None:
             return Explanation(id=document_id, presence=Presence.NO_MATCH)
@@ -294,7 +298,7 @@ class OpenSearchEngine:
             id=document_id,
             presence=Presence.FOUND,
             rank=answer["hits"]["total"]["value"] + 1,
-            score=score,
+            score=score - asked.plan.lift_of(document_id),
             matched_fields=_matched(scored),
         )
 
@@ -370,7 +374,7 @@ class OpenSearchEngine:
         text = corrections.corrected(asked.request.text, missing, near)
         if text is None:
             return None
-        again = _Search(replace(asked.request, text=text), ())
+        again = _Search(replace(asked.request, text=text, steering=None), Steering)
         query = again.query()
         query["bool"]["filter"].extend(again.chosen.values())
         body = {"query": query, "size": 0, "terminate_after": 1}
@@ -607,11 +611,13 @@ class OpenSearchEngine:
 class _Search:
     """One request as OpenSearch is asked it."""
 
-    def __init__(self, request: SearchRequest, synonyms: Synonyms) -> None:
+    def __init__(self, request: SearchRequest, in_force: Callable[[], Steering]) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms)
+        steering = request.steering or in_force()
+        self.rules = steering.rules_for(self.words)
+        self.plan = steering.plan(self.words, is_staff=self.viewer.is_staff, with_hides=request.with_hides)
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
 
@@ -660,7 +666,7 @@ class _Search:
         return stored.build_hit(
             found["_id"],
             found["_source"],
-            score=found.get("_score") or 0.0,
+            score=max(0.0, (found.get("_score") or 0.0) - self.plan.lift_of(found["_id"])),
             marker=marker,
             is_staff=self.viewer.is_staff,
             matched_fields=_matched(found) if self.is_explained else (),
@@ -746,7 +752,10 @@ def _planned(plan: Plan, viewer: Viewer, *, is_named: bool = False) -> Json:
     added = (*plan.scoring, *plan.refining)
     scoring = _named(added, "scoring") if is_named else [_clause(c) for c in added]
     parts: Json = {"filter": filters, "must_not": [_clause(c) for c in plan.excluded], "should": scoring}
+    if plan.hidden:
+        parts["must_not"].append({"ids": {"values": list(plan.hidden)}})
     if matching:
+        matching += [_constant({"ids": {"values": [document_id]}}, lift) for document_id, lift in plan.lifts()]
         parts["must"] = [{"bool": {"should": matching, "minimum_should_match": 1}}]
         parts["minimum_should_match"] = 0
     return {"bool": parts}
