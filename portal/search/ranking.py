@@ -45,9 +45,6 @@ class Weights:
 
 
 WEIGHTS = Weights()
-MOST_PINNED = 10
-PIN = 20_000.0
-"""More than the words of any query can earn, and little enough for a single float to keep what they did earn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +63,7 @@ class Plan:
 
     A hit matches one of `matching` (when there are any), one clause of every group in `required`, and none of
     `excluded`.  `matching`, `scoring` and `refining` add to its score; an engine for which every clause is dear may
-    look at `refining` for its best hits alone.  The documents in `pinned` match as well and stand first, in this order;
-    those in `hidden` never match.  Both hold ids.
+    look at `refining` for its best hits alone.
     """
 
     matching: tuple[Clause, ...] = ()
@@ -75,17 +71,7 @@ class Plan:
     refining: tuple[Clause, ...] = ()
     required: tuple[tuple[Clause, ...], ...] = ()
     excluded: tuple[Clause, ...] = ()
-    pinned: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
     finds_nothing: bool = False
-
-    def lifts(self) -> tuple[tuple[str, float], ...]:
-        """Return each pinned document with what is added to its score; the first gets most."""
-        return tuple((document_id, PIN * (len(self.pinned) - at)) for at, document_id in enumerate(self.pinned))
-
-    def lift_of(self, document_id: str) -> float:
-        """Return what a pin added to a document's score."""
-        return dict(self.lifts()).get(document_id, 0.0) if self.pinned else 0.0
 
 
 @dataclass(frozen=True, slots=True)

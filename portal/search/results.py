@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from markupsafe import Markup
 
-from portal.search.steering import Rule
+from portal.search.guidance import Rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,8 @@ class Hit:
     """One found document.
 
     `title_html` is the title with its matches marked; `snippets` are at most two passages with marks, or the first
-    lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.
+    lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.  `is_pinned`
+    tells that an editor put it first.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Hit:
     published_at: datetime | None = None
     section: MatchedSection | None = None
     in_internal: bool = False
+    is_pinned: bool = False
     matched_fields: tuple[MatchedField, ...] = ()
 
 

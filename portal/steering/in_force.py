@@ -11,24 +11,24 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.ranking import WEIGHTS, Weights, default_synonyms
-from portal.search.steering import Steering, default_steering
 from portal.steering import rules, synonyms
 from portal.steering.models import Configuration
 
 log = structlog.get_logger(__name__)
 
 
-class SteeringInForce:
+class GuidanceInForce:
     """What engines ask at every query; at most `EVERY_S` old.  One object a process."""
 
     EVERY_S = 3.0
 
     def __init__(self) -> None:
-        self._known: Steering | None = None
+        self._known: Guidance | None = None
         self._read_at = 0.0
 
-    def __call__(self) -> Steering:
+    def __call__(self) -> Guidance:
         """Return the steering in force."""
         if self._known is None or time.monotonic() - self._read_at >= self.EVERY_S:
             try:
@@ -36,14 +36,14 @@ class SteeringInForce:
             except SQLAlchemyError as error:
                 db.session.rollback()
                 log.warning("the rules of the search could not be read", reason=type(error).__name__)
-                self._known = self._known or default_steering()
+                self._known = self._known or default_guidance()
             self._read_at = time.monotonic()
         return self._known
 
 
-def read() -> Steering:
+def read() -> Guidance:
     """Read what is in force at this moment: three queries."""
-    return Steering(
+    return Guidance(
         synonyms=(*default_synonyms(), *(rule.searched() for rule in synonyms.load_active())),
         weights=weights_of(active_weights()),
         rules=rules.load_active(),

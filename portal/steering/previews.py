@@ -18,11 +18,11 @@ from portal.access import ANONYMOUS, Permission, Role, Viewer, viewer_for
 from portal.errors import Missing
 from portal.extensions import db, now
 from portal.search.engine import EngineError, SearchEngine
+from portal.search.guidance import Guidance
 from portal.search.models import SearchLog
 from portal.search.query import parse
 from portal.search.ranking import default_synonyms
 from portal.search.request import RequestError, SearchRequest
-from portal.search.steering import Steering
 from portal.steering import in_force, rules, synonyms
 from portal.steering.models import Configuration, Preview, PreviewedChange, SearchRule, Synonym
 
@@ -137,7 +137,7 @@ def _keep(preview: Preview, began_at: int, found: _Slice) -> None:
         db.session.rollback()
 
 
-def _try(preview: Preview, sides: tuple[Steering, Steering], engine: SearchEngine, *, until: float) -> _Slice:
+def _try(preview: Preview, sides: tuple[Guidance, Guidance], engine: SearchEngine, *, until: float) -> _Slice:
     logged = load_logged(preview.up_to_log_id)
     found = _Slice(cursor=preview.cursor, queries=len(logged), searches=sum(query.searches for query in logged))
     changes: list[PreviewedChange] = []
@@ -181,13 +181,15 @@ def load_logged(up_to_id: int | None) -> list[LoggedQuery]:
     return [LoggedQuery(*key, searches=count) for key, count in counts.items()]
 
 
-def can_touch(query: LoggedQuery, before: Steering, after: Steering) -> bool:
+def can_touch(query: LoggedQuery, before: Guidance, after: Guidance) -> bool:
     """Say whether the two look for anything different; otherwise the hits are the same."""
     words, is_staff = parse(query.words), query.viewer.is_staff
-    return before.plan(words, is_staff=is_staff) != after.plan(words, is_staff=is_staff)
+    return before.plan(words, is_staff=is_staff) != after.plan(words, is_staff=is_staff) or before.steering_of(
+        words
+    ) != after.steering_of(words)
 
 
-def first_hits(engine: SearchEngine, query: LoggedQuery, steering: Steering) -> list[dict[str, str]]:
+def first_hits(engine: SearchEngine, query: LoggedQuery, guidance: Guidance) -> list[dict[str, str]]:
     """Return the first hits as `{"id", "title"}`; a search that is refused has none."""
     try:
         asked = SearchRequest(
@@ -198,7 +200,7 @@ def first_hits(engine: SearchEngine, query: LoggedQuery, steering: Steering) -> 
             with_facets=False,
             with_highlights=False,
             with_correction=False,
-            steering=steering,
+            guidance=guidance,
         )
     except RequestError:
         return []
@@ -211,7 +213,7 @@ def _find(kind: str, object_id: int) -> Synonym | SearchRule | Configuration | N
     return found
 
 
-def _sides(preview: Preview) -> tuple[Steering, Steering]:
+def _sides(preview: Preview) -> tuple[Guidance, Guidance]:
     """Return the steering without the proposal and with it; everything else is as it is in force now."""
     thing = _find(preview.kind, preview.object_id)
     if thing is None:

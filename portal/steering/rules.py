@@ -17,8 +17,7 @@ from portal.errors import Invalid
 from portal.extensions import db, now
 from portal.knowledge import articles
 from portal.knowledge.models import Article
-from portal.search.ranking import MOST_PINNED
-from portal.search.steering import Rule
+from portal.search.guidance import MOST_PINNED, Rule
 from portal.steering import journal
 from portal.steering.models import SearchRule
 

@@ -2,12 +2,12 @@
 
 from flask import Flask
 
-from portal.search.current import STEERING
+from portal.search.current import GUIDANCE
 from portal.steering import rule_views
-from portal.steering.in_force import SteeringInForce
+from portal.steering.in_force import GuidanceInForce
 
 
 def init_app(app: Flask) -> None:
     """Register the pages, and tell search what steers it."""
-    app.extensions[STEERING] = SteeringInForce()
+    app.extensions[GUIDANCE] = GuidanceInForce()
     app.register_blueprint(rule_views.blueprint)

@@ -4,10 +4,10 @@ import pytest
 
 from portal.access import Viewer
 from portal.search.engine import SearchEngine
+from portal.search.guidance import Guidance, Rule
 from portal.search.ranking import Weights, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import Presence, SearchResult
-from portal.search.steering import Rule, Steering
 from tests.contract.conftest import put
 from tests.contract.corpus import ALICE, CARLA, CORPUS, NOBODY, NOW
 
@@ -24,8 +24,8 @@ def shop(engine: SearchEngine) -> SearchEngine:
 
 
 def ask(engine: SearchEngine, text: str, *rules: Rule, viewer: Viewer = NOBODY, **more: object) -> SearchResult:
-    steering = Steering(synonyms=default_synonyms(), rules=rules)
-    return engine.search(SearchRequest(viewer=viewer, text=text, now=NOW, steering=steering, **more))  # type: ignore[arg-type]
+    guidance = Guidance(synonyms=default_synonyms(), rules=rules)
+    return engine.search(SearchRequest(viewer=viewer, text=text, now=NOW, guidance=guidance, **more))  # type: ignore[arg-type]
 
 
 def ids(result: SearchResult) -> list[str]:
@@ -61,15 +61,15 @@ def test_a_hide_leaves_totals_and_facets(shop: SearchEngine) -> None:
     assert ask(shop, "printer cable", HIDE, with_hides=False).total == bare.total
     assert ids(ask(shop, "driver", HIDE)) == ids(ask(shop, "driver"))
     explained = shop.explain(
-        SearchRequest(viewer=CARLA, text="printer", now=NOW, steering=Steering(rules=(HIDE,))), "article:1"
+        SearchRequest(viewer=CARLA, text="printer", now=NOW, guidance=Guidance(rules=(HIDE,))), "article:1"
     )
     assert explained.presence == Presence.HIDDEN
 
 
 def test_weights_are_those_of_the_moment(shop: SearchEngine) -> None:
     def score(weights: Weights) -> float:
-        steering = Steering(weights=weights)
-        return shop.search(SearchRequest(viewer=NOBODY, text="paper jam", now=NOW, steering=steering)).hits[0].score
+        guidance = Guidance(weights=weights)
+        return shop.search(SearchRequest(viewer=NOBODY, text="paper jam", now=NOW, guidance=guidance)).hits[0].score
 
     assert score(Weights(title=5.0)) > score(Weights(title=0.5)) > score(Weights(title=0.0, lead=0.0, words=0.0))
 
@@ -77,8 +77,8 @@ def test_weights_are_those_of_the_moment(shop: SearchEngine) -> None:
 def test_a_synonym_of_the_moment_leads_one_way(shop: SearchEngine) -> None:
     from portal.search.ranking import OneWay
 
-    steering = Steering(synonyms=(OneWay("quetzal", ("jam",)),))
+    guidance = Guidance(synonyms=(OneWay("quetzal", ("jam",)),))
     for text, found in (("quetzal", ["article:2"]), ("jam", ["article:2"])):
-        result = shop.search(SearchRequest(viewer=NOBODY, text=text, now=NOW, steering=steering))
+        result = shop.search(SearchRequest(viewer=NOBODY, text=text, now=NOW, guidance=guidance))
         assert ids(result) == found
     assert ask(shop, "quetzal").total == 0

@@ -120,8 +120,8 @@ def test_slices_go_on_where_the_last_one_ended_and_none_counts_twice(
     shelf: Library, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(5):
-        searched(f"paper jam -x{'y' * number}")
-    rule = pin(people, shelf)
+        searched(f"paper jam {'x' * number}")
+    rule = pin(people, shelf, is_exact=False)
     preview = previews.request("rule", rule.id, by=people.dora.viewer)
     for done in (1, 2):
         assert previews.go_on(shelf.engine, budget_s=-1)

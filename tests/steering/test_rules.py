@@ -14,12 +14,11 @@ from portal.errors import Invalid
 from portal.extensions import db, now
 from portal.knowledge import articles
 from portal.search.answer import answer
-from portal.search.current import STEERING
 from portal.search.request import SearchRequest
 from portal.search.results import SearchResult
 from portal.search.sources import registry
 from portal.steering import journal, rules
-from portal.steering.in_force import SteeringInForce
+from portal.steering.in_force import GuidanceInForce
 from portal.steering.models import SearchRule
 from tests.library import Library
 from tests.people import People
@@ -28,10 +27,7 @@ from tests.people import People
 @pytest.fixture
 def steered(library: Library, monkeypatch: pytest.MonkeyPatch) -> Library:
     """A library whose engine reads what is in force at every search."""
-    in_force = SteeringInForce()
-    monkeypatch.setattr(SteeringInForce, "EVERY_S", 0.0)
-    monkeypatch.setattr(library.engine, "_steering", in_force)
-    monkeypatch.setitem(library.app.extensions, STEERING, in_force)
+    monkeypatch.setattr(GuidanceInForce, "EVERY_S", 0.0)
     return library
 
 
@@ -149,15 +145,15 @@ def test_a_rule_acts_in_every_process_within_five_seconds(
     library: Library, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     article = library.write("Warranty")
-    one, other = SteeringInForce(), SteeringInForce()
+    one, other = GuidanceInForce(), GuidanceInForce()
     assert one().rules == other().rules == ()
     rule = make(people, article.id)
     assert one().rules == ()
     for process in (one, other):
-        monkeypatch.setattr(process, "_read_at", time.monotonic() - SteeringInForce.EVERY_S)
+        monkeypatch.setattr(process, "_read_at", time.monotonic() - GuidanceInForce.EVERY_S)
         assert [r.document_id for r in process().rules] == [f"article:{article.id}"]
     rules.delete(rule, by=people.dora.viewer)
-    monkeypatch.setattr(other, "_read_at", time.monotonic() - SteeringInForce.EVERY_S)
+    monkeypatch.setattr(other, "_read_at", time.monotonic() - GuidanceInForce.EVERY_S)
     assert other().rules == ()
 
 
@@ -233,7 +229,7 @@ def test_search_goes_on_when_the_rules_cannot_be_read(
     from sqlalchemy.exc import OperationalError
 
     make(people, library.write("Warranty").id)
-    process = SteeringInForce()
+    process = GuidanceInForce()
     before = process()
     assert len(before.rules) == 1
 
@@ -243,5 +239,5 @@ def test_search_goes_on_when_the_rules_cannot_be_read(
     monkeypatch.setattr("portal.steering.in_force.read", fail)
     monkeypatch.setattr(process, "_read_at", 0.0)
     assert process() is before
-    assert SteeringInForce()().rules == ()
+    assert GuidanceInForce()().rules == ()
     assert replace(before, rules=()).rules == ()

@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.search.query import parse
 from portal.search.ranking import OneWay, build_plan
 from portal.steering import journal, synonyms
-from portal.steering.in_force import SteeringInForce
+from portal.steering.in_force import GuidanceInForce
 from portal.steering.models import Synonym
 from portal.steering.synonyms import Rule, find_circle
 from tests.people import People
@@ -61,15 +61,15 @@ def test_rules_that_say_nothing_or_go_round_in_a_circle(people: People, changes:
 
 
 def test_a_rule_acts_in_every_process_within_five_seconds(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = SteeringInForce(), SteeringInForce()
+    one, other = GuidanceInForce(), GuidanceInForce()
     before = one().synonyms
     assert other().synonyms == before
     synonyms.save(None, by=people.dora.viewer, changes={"words": "pw", "others": "password, 密码"})
     synonyms.save(None, by=people.dora.viewer, changes={"words": "lid", "others": "cover", "is_two_way": False})
-    assert SteeringInForce.EVERY_S < 5
+    assert GuidanceInForce.EVERY_S < 5
     assert one().synonyms == before, "it is read every few seconds and not at every search"
     for process in (one, other):
-        monkeypatch.setattr(process, "_read_at", time.monotonic() - SteeringInForce.EVERY_S)
+        monkeypatch.setattr(process, "_read_at", time.monotonic() - GuidanceInForce.EVERY_S)
         assert process().synonyms == (*before, ("pw", "password", "密码"), OneWay("lid", ("cover",)))
 
 

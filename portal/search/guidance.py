@@ -1,15 +1,17 @@
 """What people put upon the ranking: weights, synonyms, pins and hides, as all searches of one moment use them.
 
-Engines ask for the steering at every query.  A rule acts inside the query: a hide leaves its document out of hits,
-totals and facets alike, and a pin adds its document to what matches, under the viewer's rights like any other.
+Engines ask for the guidance at every query, and build what it says into the query itself: a hide leaves its document
+out of hits, totals and facets alike, and a pin adds its document under the viewer's rights like any other.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from portal.search.query import Query, parse
-from portal.search.ranking import MOST_PINNED, WEIGHTS, Plan, Synonyms, Weights, build_plan, default_synonyms
+from portal.search.ranking import WEIGHTS, Plan, Synonyms, Weights, build_plan, default_synonyms
+
+MOST_PINNED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,12 @@ class Rule:
         return terms_of(self.words)
 
     def acts_on(self, query: Query) -> bool:
-        """Say whether the rule is meant for this query."""
+        """Say whether the rule is meant for this query.
+
+        Whoever puts words in quotes or leaves some out means exactly that, and no pin knows better.
+        """
+        if self.is_pin and (query.phrases or query.negations):
+            return False
         terms = self.terms
         return bool(terms) and (terms == set(query.terms) if self.is_exact else terms.issubset(query.terms))
 
@@ -46,9 +53,21 @@ def terms_of(words: str) -> frozenset[str]:
     return frozenset(parse(words).terms)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Steering:
-    """All that steers the searches of one moment.  Frozen: make another with `dataclasses.replace`."""
+    """What editors decided for a query: these documents first, in this order, and those not at all; by which rules."""
+
+    pinned: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+
+NOT_STEERED = Steering()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Guidance:
+    """All that guides the searches of one moment.  Frozen: make another with `dataclasses.replace`."""
 
     synonyms: Synonyms = ()
     weights: Weights = WEIGHTS
@@ -64,29 +83,24 @@ class Steering:
                 found[key] = (*found.get(key, ()), rule)
         object.__setattr__(self, "_by_term", found)
 
-    def rules_for(self, query: Query) -> tuple[Rule, ...]:
-        """Return the rules that act on a query, pins by their position."""
-        if not self._by_term:
-            return ()
-        acting = [rule for term in query.terms for rule in self._by_term.get(term, ()) if rule.acts_on(query)]
-        return tuple(sorted(acting, key=lambda rule: (not rule.is_pin, rule.position, rule.id)))
+    def plan(self, query: Query, *, is_staff: bool) -> Plan:
+        """Return what an engine looks for."""
+        return build_plan(query, is_staff=is_staff, synonyms=self.synonyms, weights=self.weights)
 
-    def plan(self, query: Query, *, is_staff: bool, with_pins: bool = True, with_hides: bool = True) -> Plan:
-        """Return what an engine looks for, with what the rules add and leave out."""
-        plan = build_plan(query, is_staff=is_staff, synonyms=self.synonyms, weights=self.weights)
-        acting = self.rules_for(query) if with_pins or with_hides else ()
+    def steering_of(self, query: Query, *, with_hides: bool = True) -> Steering:
+        """Return the documents that a query's rules put first or keep out; a hide is stronger than a pin."""
+        acting = [rule for term in query.terms for rule in self._by_term.get(term, ()) if rule.acts_on(query)]
         if not acting:
-            return plan
+            return NOT_STEERED
+        acting.sort(key=lambda rule: (not rule.is_pin, rule.position, rule.id))
         hidden = dict.fromkeys(rule.document_id for rule in acting if not rule.is_pin)
         pinned = dict.fromkeys(rule.document_id for rule in acting if rule.is_pin and rule.document_id not in hidden)
-        return replace(
-            plan,
-            pinned=tuple(pinned)[:MOST_PINNED] if with_pins else (),
-            hidden=tuple(hidden) if with_hides else (),
+        return Steering(
+            pinned=tuple(pinned)[:MOST_PINNED], hidden=tuple(hidden) if with_hides else (), rules=tuple(acting)
         )
 
 
 @lru_cache(maxsize=1)
-def default_steering() -> Steering:
-    """Return what steers a search when nobody put anything upon it: the product's own weights and synonyms."""
-    return Steering(synonyms=default_synonyms())
+def default_guidance() -> Guidance:
+    """Return what guides a search when nobody put anything upon it: the product's own weights and synonyms."""
+    return Guidance(synonyms=default_synonyms())
