@@ -26,6 +26,8 @@ import portal.search.models
 import portal.search.views
 import portal.service.findable
 import portal.service.views
+import portal.steering.models
+import portal.steering.views
 import portal.vocabulary.findable
 import portal.vocabulary.models
 import portal.vocabulary.views
@@ -90,6 +92,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.customers,
         portal.knowledge,
         portal.service,
+        portal.steering,
         portal.home,
         portal.health,
         portal.admin,

@@ -148,6 +148,28 @@ POLICY = {
     "POST /sign-in": ANYBODY,
     "POST /sign-in/code": ANYBODY,
     "POST /sign-out": ANYBODY,
+    "GET /steering": EDITOR,
+    "GET /steering/synonyms": EDITOR,
+    "POST /steering/synonyms": EDITOR,
+    "GET /steering/synonyms/lines": EDITOR,
+    "POST /steering/synonyms/lines": EDITOR,
+    "GET /steering/synonyms/<int:synonym_id>": EDITOR,
+    "POST /steering/synonyms/<int:synonym_id>": EDITOR,
+    "POST /steering/synonyms/<int:synonym_id>/activation": EDITOR,
+    "POST /steering/synonyms/<int:synonym_id>/deactivation": EDITOR,
+    "POST /steering/synonyms/<int:synonym_id>/deletion": EDITOR,
+    "POST /steering/synonyms/<int:synonym_id>/previews": EDITOR,
+    "GET /steering/rules": EDITOR,
+    "POST /steering/rules": EDITOR,
+    "GET /steering/rules/<int:rule_id>": EDITOR,
+    "POST /steering/rules/<int:rule_id>": EDITOR,
+    "POST /steering/rules/<int:rule_id>/activation": EDITOR,
+    "POST /steering/rules/<int:rule_id>/deactivation": EDITOR,
+    "POST /steering/rules/<int:rule_id>/deletion": EDITOR,
+    "POST /steering/rules/<int:rule_id>/previews": EDITOR,
+    "POST /steering/steps/<int:step_id>/undo": EDITOR,
+    "GET /steering/previews/<int:preview_id>": EDITOR,
+    "GET /steering/previews/<int:preview_id>/state": EDITOR,
     "GET /tags": ANYBODY,
     "GET /tags/<slug>": ANYBODY,
     "GET /vocabulary": EDITOR,
@@ -166,11 +188,6 @@ POLICY = {
     "GET /vocabulary/products/<slug>": EDITOR,
     "POST /vocabulary/products/<slug>": EDITOR,
     "POST /vocabulary/products/<slug>/deletion": EDITOR,
-    "GET /vocabulary/synonyms": EDITOR,
-    "POST /vocabulary/synonyms": EDITOR,
-    "GET /vocabulary/synonyms/<int:synonym_id>": EDITOR,
-    "POST /vocabulary/synonyms/<int:synonym_id>": EDITOR,
-    "POST /vocabulary/synonyms/<int:synonym_id>/deletion": EDITOR,
     "GET /vocabulary/tags": EDITOR,
     "POST /vocabulary/tags": EDITOR,
     "GET /vocabulary/tags/<slug>": EDITOR,
@@ -214,6 +231,9 @@ MISSING = {
     "search_id": 2000000004,
     "slug": "n-2000000011",
     "synonym_id": 2000000012,
+    "rule_id": 2000000020,
+    "step_id": 2000000021,
+    "preview_id": 2000000022,
     "version": 2000000013,
     "session_id": 2000000005,
     "token_id": 2000000006,
@@ -406,7 +426,10 @@ def things(app, people):
         ).id
     db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version", "build_id")}
+    fill = {
+        name: MISSING[name]
+        for name in ("search_id", "token", "synonym_id", "rule_id", "step_id", "preview_id", "version", "build_id")
+    }
 
     def own(title):
         return {"article_id": articles[title], "slug": title, "article_attachment_id": files[title]}
