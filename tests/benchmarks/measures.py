@@ -32,7 +32,6 @@ from portal.search.engine import SearchEngine
 from portal.search.opensearch.documents import source_of
 from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.opensearch.queries import rights_of
-from portal.search.opensearch.search import Search
 from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.settings import Settings
@@ -346,7 +345,7 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
     for round_of in (queries[:WARM_UP], queries):
         ours, bare, whole = [], [], []
         for text in round_of:
-            asked = Search(SearchRequest(viewer=AGENT, text=text), ())
+            asked = engine._asked(SearchRequest(viewer=AGENT, text=text))
             body = asked.body()
             ours.append(_query_ms(client, prefix, body))
             words = {"multi_match": {"query": text, "fields": ["title^3", "all"]}}

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from portal.search import stored
 from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, MOST_VALUES, UPDATED, Facet, age_bounds, build_values, period_of
+from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
 from portal.search.query import Query
-from portal.search.ranking import Plan, Synonyms, build_plan
+from portal.search.ranking import Plan
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, MatchedField
 from portal.search.stages import Candidate, SecondStage, Window
@@ -26,11 +27,11 @@ ORDERING: list[Json | str] = [{"field": "updated_at", "format": "epoch_millis"},
 class Search:
     """One request as OpenSearch is asked it."""
 
-    def __init__(self, request: SearchRequest, synonyms: Synonyms, second: SecondStage) -> None:
+    def __init__(self, request: SearchRequest, guidance: Guidance, second: SecondStage) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms)
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff)
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
