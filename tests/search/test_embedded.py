@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.access import ANONYMOUS
+from portal.access import ANONYMOUS, Role, viewer_for
 from portal.search.embedded import mapped
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import EngineDown, EngineLocked, IndexCorrupt, IndexMissing
@@ -223,3 +223,12 @@ def test_what_is_mapped_is_given_back_when_it_is_much(engine: EmbeddedEngine, mo
         for _ in range(2 * mapped.LOOKED_AT_EVERY):
             engine.search(ASKED)
         assert len(given) == times
+
+
+def test_first_letters_are_answered_anew_after_a_commit_and_for_each_viewer(engine: EmbeddedEngine) -> None:
+    staff = viewer_for(Role.AGENT, user_id=1)
+    assert [found.title for found in engine.suggest(ANONYMOUS, "a")] == ["alpha", "alpha beta"]
+    put(engine, [document(3, "afterwards", readers=frozenset({"staff"}))])
+    assert "afterwards" not in [found.title for found in engine.suggest(ANONYMOUS, "a")]
+    assert "afterwards" in [found.title for found in engine.suggest(staff, "a")]
+    assert "afterwards" not in [found.title for found in engine.suggest(ANONYMOUS, "a")]
