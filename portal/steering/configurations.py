@@ -146,11 +146,14 @@ class SetComparison:
         return self.before is not None and self.after is not None
 
     @property
+    def is_lower(self) -> bool:
+        """It is worse by more than the tolerance."""
+        return self.before is not None and self.after is not None and self.after.ndcg < self.before.ndcg - TOLERANCE
+
+    @property
     def loses(self) -> bool:
-        """It is worse by more than the tolerance; clicks are an estimate and refuse nothing."""
-        if self.before is None or self.after is None or self.is_by_clicks:
-            return False
-        return self.after.ndcg < self.before.ndcg - TOLERANCE
+        """It is worse by what was judged; clicks are an estimate and refuse nothing."""
+        return self.is_lower and not self.is_by_clicks
 
 
 def compare(configuration: Configuration | None, *, engine_name: str) -> list[SetComparison]:

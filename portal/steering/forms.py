@@ -90,7 +90,10 @@ class RuleForm(SteeringForm):
     )
     article = StringField(_("Article"), description=_("The address of its page, or its number."))
     position = IntegerField(
-        _("Position"), [Optional()], default=1, description=_("Among several pins for the same words, 1 stands first.")
+        _("Place among pins"),
+        [Optional()],
+        default=1,
+        description=_("Among several pins for the same words, 1 stands first."),
     )
     reason = StringField(_("Why"), description=_("Whoever meets the rule later will want to know."))
     expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))

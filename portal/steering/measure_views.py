@@ -143,18 +143,27 @@ class Chart:
     rows: Sequence[Measurement]
 
     @property
-    def points(self) -> list[tuple[float, float]]:
-        """The places of the measurements: from left to right in time, 0 below and 1 on top."""
+    def lines(self) -> list["Line"]:
+        """A line for each configuration: from left to right in time, 0 below and 1 on top."""
         step = (CHART_WIDTH - 2 * CHART_EDGE) / max(1, len(self.rows) - 1)
         height = CHART_HEIGHT - 2 * CHART_EDGE
-        return [
-            (round(CHART_EDGE + at * step, 1), round(CHART_EDGE + (1 - row.ndcg) * height, 1))
-            for at, row in enumerate(self.rows)
-        ]
+        found: dict[str, list[tuple[float, float]]] = {}
+        for at, row in enumerate(self.rows):
+            place = (round(CHART_EDGE + at * step, 1), round(CHART_EDGE + (1 - row.ndcg) * height, 1))
+            found.setdefault(row.configuration_name, []).append(place)
+        return [Line(name, points) for name, points in found.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The measurements of one configuration in a chart."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
 
     @property
-    def line(self) -> str:
-        """The points as a line of the picture."""
+    def drawn(self) -> str:
+        """The points as the picture takes them."""
         return " ".join(f"{x},{y}" for x, y in self.points)
 
 

@@ -78,7 +78,7 @@ def prepare(configuration: Configuration | None, judged_set: JudgedSet | None, *
 
 
 def fingerprint(configuration: Configuration | None, judged_set: JudgedSet | None, *, engine_name: str) -> str:
-    """Return a digest of all that is measured: weights, engine, and queries with their judgements or clicks."""
+    """Return a digest of all that is measured: weights, rules, engine, and queries with their judgements or clicks."""
     weights = asdict(in_force.weights_of(configuration.weights if configuration else {}))
     if judged_set is None:
         asked: object = clicks.newest_id()
@@ -89,7 +89,9 @@ def fingerprint(configuration: Configuration | None, judged_set: JudgedSet | Non
             judged_set.viewer_kind,
             [[query.id, query.text, sorted(query.relevance.items())] for query in judged],
         ]
-    written = json.dumps([engine_name, weights, asked], sort_keys=True, ensure_ascii=True)
+    there = in_force.read()
+    rules = [[r.is_pin, r.words, r.is_exact, r.document_id, r.position] for r in there.rules]
+    written = json.dumps([engine_name, weights, str(there.synonyms), rules, asked], sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(written.encode()).hexdigest()
 
 
