@@ -83,6 +83,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         sources.register(app, feature.findable.SOURCE)
     for facet, labels in portal.vocabulary.findable.LABELS.items():
         sources.register_labels(app, facet, labels)
+    sources.register_parents(app, "category", portal.vocabulary.findable.category_parents)
+    sources.register_places(app, portal.vocabulary.findable.find_categories)
     for feature in (
         portal.accounts,
         portal.vocabulary,

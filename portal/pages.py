@@ -4,6 +4,7 @@
 cookie and the reader stays where they were, with or without JavaScript.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta, get_month_names
 from babel.numbers import format_decimal, format_percent
 from flask import Flask, Response, current_app, g, has_request_context, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -196,7 +197,14 @@ def here(**changes: object) -> str:
 
 
 def opens(path: str) -> bool:
-    """Say whether some page of the portal answers at this path."""
+    """Say whether some page of the portal answers at this path.  Routes do not change, so it is looked up once."""
+    known: dict[str, bool] = current_app.extensions.setdefault("casebook.opens", {})
+    if path not in known:
+        known[path] = _is_routed(path)
+    return known[path]
+
+
+def _is_routed(path: str) -> bool:
     try:
         current_app.url_map.bind("").match(path, method="GET")
     except RequestRedirect:
@@ -210,8 +218,11 @@ def show_datetime(moment: datetime | None, length: str = "medium") -> str:
     """Show a moment in the reader's language and zone, as `21 Nov 2026, 09:14`."""
     if moment is None:
         return ""
-    pattern = {"en": "d MMM y, HH:mm", "zh": "y年M月d日 HH:mm"}[_locale()] if length == "medium" else length
-    return format_datetime(moment, pattern, tzinfo=ZoneInfo(choose_zone()), locale=_locale())
+    if length == "medium":
+        there = moment.astimezone(ZoneInfo(choose_zone()))
+        day, comma = _day(there), "" if _locale() == "zh" else ","
+        return f"{day}{comma} {there.hour:02}:{there.minute:02}"
+    return format_datetime(moment, length, tzinfo=ZoneInfo(choose_zone()), locale=_locale())
 
 
 def show_date(moment: datetime | date | None, length: str = "medium") -> str:
@@ -220,8 +231,19 @@ def show_date(moment: datetime | date | None, length: str = "medium") -> str:
         return ""
     if isinstance(moment, datetime):
         moment = moment.astimezone(ZoneInfo(choose_zone())).date()
-    pattern = {"en": "d MMM y", "zh": "y年M月d日"}[_locale()] if length == "medium" else length
-    return format_date(moment, pattern, locale=_locale())
+    return _day(moment) if length == "medium" else format_date(moment, length, locale=_locale())
+
+
+def _day(day: date) -> str:
+    """Show a day as `21 Nov 2026` or 2026年11月21日.  By hand: a page of hits shows forty, and Babel's way takes 0.3 ms."""
+    if _locale() == "zh":
+        return f"{day.year}年{day.month}月{day.day}日"
+    return f"{day.day} {_months()[day.month]} {day.year}"
+
+
+@lru_cache(maxsize=1)
+def _months() -> Mapping[int, str]:
+    return get_month_names("abbreviated", locale="en")
 
 
 def show_ago(moment: datetime | None) -> str:

@@ -63,7 +63,7 @@ POLICY = {
     "PATCH /api/v1/records/<int:record_id>": AGENT,
     "POST /api/v1/records/<int:record_id>/entries": CUSTOMER,
     "GET /api/v1/search": ANYBODY,
-    "POST /api/v1/searches/<int:search_id>/click": ANYBODY,
+    "POST /api/v1/searches/<string:search_id>/click": ANYBODY,
     "GET /api/v1/suggest": ANYBODY,
     "GET /articles/<slug>": ANYBODY,
     "POST /articles/<slug>/archiving": EDITOR,
@@ -144,6 +144,7 @@ POLICY = {
     "GET /reset/<token>": ANYBODY,
     "POST /reset/<token>": ANYBODY,
     "GET /search": ANYBODY,
+    "GET /search/facets/<name>": ANYBODY,
     "GET /sign-in": ANYBODY,
     "POST /sign-in": ANYBODY,
     "POST /sign-in/code": ANYBODY,
@@ -180,7 +181,7 @@ POLICY = {
 }
 WRITTEN_BY_READING = {"search_log"}
 """The tables that a GET may write: what was searched is counted."""
-WITHOUT_CSRF = {"POST /api/v1/searches/<int:search_id>/click"}
+WITHOUT_CSRF = {"POST /api/v1/searches/<string:search_id>/click"}
 """Browsers send these as beacons, which carry no header; they count a click and nothing else."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 ROLES = list(Role)
@@ -211,7 +212,8 @@ MISSING = {
     "build_id": 2000000015,
     "customer_id": 2000000002,
     "record_id": 2000000003,
-    "search_id": 2000000004,
+    "name": "n-2000000016",
+    "search_id": "n-2000000004",
     "slug": "n-2000000011",
     "synonym_id": 2000000012,
     "version": 2000000013,
@@ -406,7 +408,7 @@ def things(app, people):
         ).id
     db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version", "build_id")}
+    fill = {name: MISSING[name] for name in ("search_id", "name", "token", "synonym_id", "version", "build_id")}
 
     def own(title):
         return {"article_id": articles[title], "slug": title, "article_attachment_id": files[title]}

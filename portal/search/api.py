@@ -1,22 +1,19 @@
 """`GET /api/v1/search` and `GET /api/v1/suggest`: what the page shows, as JSON."""
 
-from dataclasses import replace
 from typing import Any
 
 import structlog
 from flask import Response, abort, jsonify, request
-from flask_babel import get_locale, gettext
+from flask_babel import gettext
 from flask_smorest import Blueprint
 
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
-from portal.search import log as search_log
-from portal.search.answer import answer
+from portal.search import asking
 from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.request import SearchRequest
 from portal.search.schemas import SearchResultSchema, SuggestionsSchema, result_to_json, suggestion_to_json
-from portal.search.sources import registry
 
 blueprint = Blueprint("search_api", __name__, url_prefix="/api/v1", description="Search")
 logger = structlog.get_logger(__name__)
@@ -58,14 +55,8 @@ FACET_PARAMETERS = [
 @needs(Permission.READ)
 def search() -> Response:
     """Search what the caller may read."""
-    asked = SearchRequest.from_args(request.args, current_viewer())
-    if request.args.get("explain") in ("1", "true") and asked.viewer.is_staff:
-        asked = replace(asked, explain=True)
-    locale = str(get_locale())
-    result = answer(asked, engine=engine(), registry=registry(), locale=locale)
-    search_log.write(asked, result, locale=locale)
     # It has the schema's shape already: dumped once more, hundreds of facet values would cost a fifth of the answer.
-    return jsonify(result_to_json(result))
+    return jsonify(result_to_json(asking.ask().result))
 
 
 @blueprint.route("/suggest")
@@ -87,13 +78,13 @@ def suggest() -> dict[str, Any]:
     return {"query": text, "degraded": False, "suggestions": [suggestion_to_json(item) for item in found]}
 
 
-@blueprint.route("/searches/<int:search_id>/click", methods=["POST"])
+@blueprint.route("/searches/<string:search_id>/click", methods=["POST"])
 @blueprint.response(204)
 @needs(Permission.READ)
-def click(search_id: int) -> None:
+def click(search_id: str) -> None:
     """Note which hit of a search was opened, and at which rank."""
     document_id = request.args.get("hit", "")
     rank = request.args.get("rank", "")
     if not rank.isascii() or not rank.isdigit() or not 1 <= int(rank[:6]) <= 10_000 or not document_id:
         abort(400, gettext("Give the parameters hit and rank (1 to 10,000)."))
-    search_log.add_click(search_id, user_id=current_viewer().user_id, document_id=document_id, rank=int(rank))
+    asking.note_click(search_id[:16], document_id, int(rank))

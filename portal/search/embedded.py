@@ -36,7 +36,6 @@ from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineLocked, IndexCorrupt, IndexMissing
 from portal.search.facets import (
     FACETS,
-    MOST_VALUES,
     UPDATED,
     Facet,
     Period,
@@ -643,14 +642,16 @@ class _Search:
             others = [chosen for other, chosen in self.chosen.items() if other != name]
             counts |= self._counted(self._query(others, is_scored=False), [FACETS[name]])
         return {
-            facet.name: build_values(facet, counts[facet.name], self.request.filters.get(facet.name, ()))
+            facet.name: build_values(
+                facet, counts[facet.name], self.request.filters.get(facet.name, ()), self.request.facet_limit
+            )
             for facet in self.request.facets
         }
 
     def _counted(self, query: Query, facets: Sequence[Facet]) -> dict[str, dict[str, int]]:
         if not facets:
             return {}
-        asked = {facet.name: _aggregation(facet, self.request.now) for facet in facets}
+        asked = {facet.name: _aggregation(facet, self.request.now, self.request.facet_limit) for facet in facets}
         answer = self.searcher.aggregate(query, asked)
         counts = {}
         for facet in facets:
@@ -799,9 +800,9 @@ def _total(found: tantivy.SearchResult) -> int:
     return int(found.count)  # type: ignore[attr-defined]
 
 
-def _aggregation(facet: Facet, now: datetime) -> dict[str, Any]:
+def _aggregation(facet: Facet, now: datetime, limit: int) -> dict[str, Any]:
     if not facet.is_dates:
-        return {"terms": {"field": _column(facet.name), "size": MOST_VALUES, "segment_size": 10 * MOST_VALUES}}
+        return {"terms": {"field": _column(facet.name), "size": limit, "segment_size": 10 * limit}}
     bounds = [stored.epoch(moment) for moment in age_bounds(now)]
     ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in pairwise(bounds))]
     return {"range": {"field": "updated_at", "ranges": [*ranges, {"from": bounds[-1]}]}}

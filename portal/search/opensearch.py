@@ -30,7 +30,6 @@ from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.facets import (
     FACETS,
-    MOST_VALUES,
     UPDATED,
     Facet,
     age_bounds,
@@ -671,7 +670,10 @@ class _Search:
             return {}
         return {
             facet.name: build_values(
-                facet, _counts(facet, _counted(answer, facet.name)), self.request.filters.get(facet.name, ())
+                facet,
+                _counts(facet, _counted(answer, facet.name)),
+                self.request.filters.get(facet.name, ()),
+                self.request.facet_limit,
             )
             for facet in self.request.facets
         }
@@ -694,7 +696,7 @@ class _Search:
 
     def _aggregation(self, facet: Facet) -> Json:
         if not facet.is_dates:
-            return {"terms": {"field": facet.name, "size": MOST_VALUES}}
+            return {"terms": {"field": facet.name, "size": self.request.facet_limit}}
         bounds = [moment.isoformat() for moment in age_bounds(self.request.now)]
         ranges = [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in pairwise(bounds))]
         return {"date_range": {"field": "updated_at", "ranges": [*ranges, {"from": bounds[-1]}]}}

@@ -30,17 +30,33 @@ class Source:
 Labels = Callable[[Collection[str], str], Mapping[str, str]]
 
 
+Parents = Callable[[], Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A page of the portal that holds documents of one matter, offered while somebody types its name."""
+
+    name: str
+    url: str
+
+
+Places = Callable[[Viewer, str, str, int], list[Place]]
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """Everything that was registered with one app."""
 
     sources: dict[str, Source]
     labels: dict[str, Labels]
+    parents: dict[str, Parents]
+    places: list[Places]
 
 
 def init_app(app: Flask) -> None:
     """Give the app an empty registry."""
-    app.extensions["casebook.sources"] = Registry({}, {})
+    app.extensions["casebook.sources"] = Registry({}, {}, {}, [])
 
 
 def register(app: Flask, source: Source) -> None:
@@ -51,6 +67,16 @@ def register(app: Flask, source: Source) -> None:
 def register_labels(app: Flask, facet: str, labels: Labels) -> None:
     """Tell how the values of a facet are called: `labels(values, locale)` returns value → name."""
     _registry(app).labels[facet] = labels
+
+
+def register_parents(app: Flask, facet: str, parents: Parents) -> None:
+    """Tell that the values of a facet form a tree: `parents()` returns value → the value above it, for all but roots."""
+    _registry(app).parents[facet] = parents
+
+
+def register_places(app: Flask, places: Places) -> None:
+    """Offer pages while somebody types: `places(viewer, text, locale, limit)` returns those the viewer may open."""
+    _registry(app).places.append(places)
 
 
 def registry() -> Registry:
