@@ -17,7 +17,7 @@ from babel.dates import format_date, format_datetime, format_timedelta, get_mont
 from babel.numbers import format_decimal, format_percent
 from flask import Flask, Response, current_app, g, has_request_context, redirect, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_babel import LazyString, lazy_gettext
+from flask_babel import LazyString, get_translations, lazy_gettext
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, default_exceptions
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
@@ -105,6 +105,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Bind languages, templates' names, headers and static files to the portal."""
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", str(TRANSLATIONS))
     babel.init_app(app, locale_selector=choose_language, timezone_selector=choose_zone)
+    app.jinja_env.install_gettext_callables(_say, _say_number, newstyle=True)  # type: ignore[attr-defined]  # The extension's.
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -169,8 +170,11 @@ def choose_zone() -> str:
     """Return the reader's time zone, which their browser tells through a cookie; UTC until it has."""
     if not has_request_context():
         return "UTC"
-    zone = request.cookies.get(ZONE_COOKIE, "")
-    return zone if zone in _zones() else "UTC"
+    chosen: str | None = g.get("zone")
+    if chosen is None:
+        zone = request.cookies.get(ZONE_COOKIE, "")
+        chosen = g.zone = zone if zone in _zones() else "UTC"
+    return chosen
 
 
 @lru_cache(maxsize=1)
@@ -339,7 +343,29 @@ def _keep(response: BaseResponse, cookie: str, value: str) -> None:
 
 
 def _locale() -> str:
-    return choose_language()
+    """Return the page's language, chosen once a request: a page of hits asks a few hundred times."""
+    if not has_request_context():
+        return "en"
+    chosen: str | None = g.get("language")
+    if chosen is None:
+        chosen = g.language = choose_language()
+    return chosen
+
+
+def _say(text: str) -> str:
+    return _said_in(_locale(), text)
+
+
+@lru_cache(maxsize=8192)
+def _said_in(_language: str, text: str) -> str:
+    """Return a template's text in the page's language; looked up in the catalogue once a language."""
+    said: str = get_translations().ugettext(text)
+    return said
+
+
+def _say_number(one: str, many: str, number: int) -> str:
+    said: str = get_translations().ungettext(one, many, number)
+    return said
 
 
 def _account_language() -> str | None:

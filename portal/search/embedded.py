@@ -47,7 +47,7 @@ from portal.search.facets import (
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse, read_words
-from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms
+from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms, labels_of
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -671,15 +671,18 @@ class _Search:
 
     def _matched_fields(self, document_id: str) -> tuple[MatchedField, ...]:
         own = _silent(_term(self.schema, "id", document_id))
-        groups: dict[str, list[Clause]] = {}
+        scores: dict[str, float] = {}
+        words: dict[str, dict[str, None]] = {}
         for clause in (*self.plan.matching, *self.plan.scoring, *self.plan.refining):
-            groups.setdefault(clause.field.value, []).append(clause)
-        found = []
-        for name, clauses in groups.items():
-            query = Query.boolean_query([(Occur.Must, own), (Occur.Must, _any(self.schema, clauses))])
-            hits = self.searcher.search(query, 1, count=False).hits
-            if hits:
-                found.append(MatchedField(field=name, score=round(hits[0][0], 4)))
+            name = clause.field.value
+            for label, (_, part) in zip(labels_of(clause), _clause(self.schema, clause), strict=True):
+                query = Query.boolean_query([(Occur.Must, own), (Occur.Must, part)])
+                if hits := self.searcher.search(query, 1, count=False).hits:
+                    scores[name] = scores.get(name, 0.0) + hits[0][0]
+                    words.setdefault(name, {})[label] = None
+        found = [
+            MatchedField(field=name, score=round(score, 4), words=tuple(words[name])) for name, score in scores.items()
+        ]
         return tuple(sorted(found, key=lambda f: -f.score))
 
     def _missing(self, seen: Collection[str] = ()) -> list[TypedWord]:

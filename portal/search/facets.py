@@ -119,11 +119,9 @@ def label_of(name: str, value: str) -> str:
     """Return how a value is called, as far as the search knows; slugs of vocabularies are named by their features."""
     if name == UPDATED and ".." in value:
         first, _, last = value.partition("..")
-        if not last:
-            return gettext("since %(day)s", day=first)
-        if not first:
-            return gettext("until %(day)s", day=last)
-        return gettext("%(first)s to %(last)s", first=first, last=last)
+        if first and last:
+            return str(gettext("%(first)s to %(last)s", first=first, last=last))
+        return str(gettext("since %(day)s", day=first) if first else gettext("until %(day)s", day=last))
     return str(_LABELS.get(name, {}).get(value, value))
 
 

@@ -330,21 +330,20 @@ def _apply(one: _Note) -> None:
 
 def _write_search(one: _Search) -> None:
     entry = db.session.scalar(select(SearchLog).where(SearchLog.token == one.token))
+    is_new = entry is None
     if entry is None:
-        entry = SearchLog(token=one.token, at=one.at, took_ms=one.took_ms, total=one.total)
+        entry = SearchLog(token=one.token)
         db.session.add(entry)
     elif entry.user_id != one.user_id or entry.at > one.at:
         # The browser changed hands, or another process wrote what came later first.
         return
-    if one.is_first:
+    if one.is_first or is_new:
         entry.words, entry.key = one.words, key_of(one.words)
         entry.at, entry.total, entry.took_ms = one.at, one.total, one.took_ms
         entry.filters = dict(one.filters)
     else:
         # A filter chosen later belongs to the search; what it found at first stays its count.
-        entry.filters = {**(entry.filters or {}), **one.filters}
-        if entry.words is None:
-            entry.words, entry.key = one.words, key_of(one.words)
+        entry.filters = {**entry.filters, **one.filters}
     entry.language, entry.viewer_kind, entry.user_id = one.language, one.viewer_kind, one.user_id
     entry.cohort, entry.is_degraded = one.cohort, one.is_degraded
     db.session.flush()

@@ -39,7 +39,7 @@ from portal.search.facets import (
 )
 from portal.search.highlight import Marker
 from portal.search.query import Query, TypedWord, read_words
-from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms
+from portal.search.ranking import Clause, Field, Plan, Synonyms, build_plan, default_synonyms, labels_of
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -755,13 +755,14 @@ def _planned(plan: Plan, viewer: Viewer, *, is_named: bool = False) -> Json:
 
 
 def _named(clauses: Iterable[Clause], group: str) -> list[Json]:
-    by_field: dict[Field, list[Json]] = {}
-    for clause in clauses:
-        by_field.setdefault(clause.field, []).append(_clause(clause))
-    return [
-        {"bool": {"should": queries, "minimum_should_match": 1, "_name": f"{name.value} {group}"}}
-        for name, queries in by_field.items()
-    ]
+    """Return each term as a clause of its own, named by group, field and term, so that its share can be told."""
+    parts = []
+    for number, clause in enumerate(clauses):
+        for label in labels_of(clause):
+            alone = clause if clause.is_phrase else replace(clause, terms=(label,))
+            name = f"{group}{number} {clause.field.value} {label}"
+            parts.append({"bool": {"should": [_clause(alone)], "minimum_should_match": 1, "_name": name}})
+    return parts
 
 
 def _matched(found: Json) -> tuple[MatchedField, ...]:
@@ -769,11 +770,13 @@ def _matched(found: Json) -> tuple[MatchedField, ...]:
     if not isinstance(named, dict):
         return ()
     scores: dict[str, float] = {}
+    words: dict[str, dict[str, None]] = {}
     for label, score in named.items():
-        name = label.split(" ")[0]
+        _, name, word = label.split(" ", 2)
         scores[name] = scores.get(name, 0.0) + float(score)
+        words.setdefault(name, {})[word] = None
     ordered = sorted(scores.items(), key=lambda entry: -entry[1])
-    return tuple(MatchedField(field=name, score=round(score, 4)) for name, score in ordered)
+    return tuple(MatchedField(field=name, score=round(score, 4), words=tuple(words[name])) for name, score in ordered)
 
 
 def _counted(answer: Json, name: str) -> Json:

@@ -6,7 +6,7 @@ is written anywhere.  Whoever asks not to be followed, by their browser or in th
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from typing import Protocol
 
 LONGEST_TYPED = 200
 """What is longer was pasted: an e-mail, a log.  Such texts name people."""
@@ -41,7 +41,14 @@ def is_masked(text: str) -> bool:
     return HIDDEN in text
 
 
-def is_followed(headers: Mapping[str, str]) -> bool:
+class Headers(Protocol):
+    """What a browser sent along."""
+
+    def get(self, key: str) -> str | None:
+        """Return a header."""
+
+
+def is_followed(headers: Headers) -> bool:
     """Say whether the browser lets its searches be counted: neither Do Not Track nor Global Privacy Control is on."""
     return headers.get("DNT") != "1" and headers.get("Sec-GPC") != "1"
 

@@ -5,12 +5,30 @@ Search lies below the features that own articles, records and customers, so they
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from flask import Flask, current_app
 
 from portal.access import Viewer
 from portal.search.results import Hit
+
+if TYPE_CHECKING:
+    from portal.search.request import SearchRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How an object stands now, as SQL has it: `readers` are the audience tokens that may read it."""
+
+    title: str
+    url: str
+    readers: frozenset[str]
+    state: str = "published"
+
+
+def _unknown(_: object) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +38,14 @@ class Source:
     `readable_ids(viewer, ids)` returns those of the ids that the viewer may read at this moment, in one query.
     `find_titles(viewer, words, kinds, limit, offset)` returns `(total, hits)` of rows whose title holds every word,
     newest first, under the same rule: the search that is left when the engine is down.
+    `standing(id)` tells how one object stands; `look_up(text)` finds it by what people call it: number, slug, address.
     """
 
     kind: str
     readable_ids: Callable[[Viewer, Collection[int]], set[int]]
     find_titles: Callable[[Viewer, Collection[str], Collection[str], int, int], tuple[int, list[Hit]]]
+    standing: Callable[[int], Standing | None] = _unknown
+    look_up: Callable[[str], int | None] = _unknown
 
 
 Labels = Callable[[Collection[str], str], Mapping[str, str]]
@@ -42,6 +63,7 @@ class Place:
 
 
 Places = Callable[[Viewer, str, str, int], list[Place]]
+Rule = Callable[["SearchRequest", str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +74,32 @@ class Registry:
     labels: dict[str, Labels]
     parents: dict[str, Parents]
     places: list[Places]
+    rules: list[Rule]
+
+    def readable(self, viewer: Viewer, document_id: str) -> Standing | None:
+        """Return how the object of a document stands; None for one that is missing or that the viewer may not read."""
+        kind, _, number = document_id.partition(":")
+        source = self.sources.get(kind)
+        if source is None or not (number.isascii() and number.isdigit() and len(number) < 10):
+            return None
+        return source.standing(int(number)) if source.readable_ids(viewer, [int(number)]) else None
+
+    def look_up(self, text: str) -> str | None:
+        """Return the document that people mean by an id, a number, a slug or an address."""
+        text = text.strip()
+        kind, _, number = text.partition(":")
+        if kind in self.sources and number.isascii() and number.isdigit():
+            return f"{kind}:{int(number[:9])}"
+        path = urlsplit(text).path if "://" in text[:10] else text.partition("?")[0]
+        for source in self.sources.values():
+            if path and (found := source.look_up(path)) is not None:
+                return f"{source.kind}:{found}"
+        return None
 
 
 def init_app(app: Flask) -> None:
     """Give the app an empty registry."""
-    app.extensions["casebook.sources"] = Registry({}, {}, {}, [])
+    app.extensions["casebook.sources"] = Registry({}, {}, {}, [], [])
 
 
 def register(app: Flask, source: Source) -> None:
@@ -77,6 +120,11 @@ def register_parents(app: Flask, facet: str, parents: Parents) -> None:
 def register_places(app: Flask, places: Places) -> None:
     """Offer pages while somebody types: `places(viewer, text, locale, limit)` returns those the viewer may open."""
     _registry(app).places.append(places)
+
+
+def register_rule(app: Flask, rule: Rule) -> None:
+    """Tell of documents that editors keep out of a search: `rule(request, document_id)` returns the sentence, or None."""
+    _registry(app).rules.append(rule)
 
 
 def registry() -> Registry:
