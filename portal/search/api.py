@@ -9,7 +9,7 @@ from flask_smorest import Blueprint
 
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
-from portal.search import asking
+from portal.search import visit
 from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.request import SearchRequest
@@ -56,7 +56,7 @@ FACET_PARAMETERS = [
 def search() -> Response:
     """Search what the caller may read."""
     # It has the schema's shape already: dumped once more, hundreds of facet values would cost a fifth of the answer.
-    return jsonify(result_to_json(asking.ask().result))
+    return jsonify(result_to_json(visit.ask().result))
 
 
 @blueprint.route("/suggest")
@@ -87,4 +87,4 @@ def click(search_id: str) -> None:
     rank = request.args.get("rank", "")
     if not rank.isascii() or not rank.isdigit() or not 1 <= int(rank[:6]) <= 10_000 or not document_id:
         abort(400, gettext("Give the parameters hit and rank (1 to 10,000)."))
-    asking.note_click(search_id[:16], document_id, int(rank))
+    visit.note_click(search_id[:16], document_id, int(rank))

@@ -25,10 +25,10 @@ def make_engine(
     """
     # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
-        from portal.search.embedded import EmbeddedEngine
+        from portal.search.embedded.engine import EmbeddedEngine
 
         return EmbeddedEngine(settings.data_dir / "index", synonyms=synonyms)
-    from portal.search.opensearch import OpenSearchEngine
+    from portal.search.opensearch.engine import OpenSearchEngine
 
     return OpenSearchEngine(
         hosts=settings.search_url.split(","),

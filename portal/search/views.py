@@ -8,7 +8,7 @@ from flask_babel import get_locale
 
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
-from portal.search import asking, sources
+from portal.search import sources, visit
 from portal.search import log as search_log
 from portal.search.answer import answer
 from portal.search.current import engine
@@ -29,7 +29,7 @@ def results() -> ResponseReturnValue:
     if FIRST_DAY in request.args or LAST_DAY in request.args:
         return _to_period()
     viewer = current_viewer()
-    answered = asking.ask()
+    answered = visit.ask()
     asked, result = answered.asked, answered.result
     registry = sources.registry()
     parents = {name: find() for name, find in registry.parents.items() if result.facets.get(name)}
