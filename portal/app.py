@@ -22,6 +22,7 @@ import portal.knowledge.views
 import portal.mail.models
 import portal.outbox
 import portal.queue
+import portal.reports.views
 import portal.search.models
 import portal.search.views
 import portal.service.findable
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.home,
         portal.health,
         portal.admin,
+        portal.reports,
         portal.api,
     ):
         feature.views.init_app(app)

@@ -239,7 +239,10 @@ def show_date(moment: datetime | date | None, length: str = "medium") -> str:
 
 
 def _day(day: date) -> str:
-    """Show a day as `21 Nov 2026` or 2026年11月21日.  By hand: a page of hits shows forty, and Babel's way takes 0.3 ms."""
+    """Show a day as `21 Nov 2026` or 2026年11月21日.
+
+    By hand, because a page of hits shows forty, and Babel takes 0.3 ms for each.
+    """
     if _locale() == "zh":
         return f"{day.year}年{day.month}月{day.day}日"
     return f"{day.day} {_months()[day.month]} {day.year}"

@@ -63,6 +63,7 @@ POLICY = {
     "PATCH /api/v1/records/<int:record_id>": AGENT,
     "POST /api/v1/records/<int:record_id>/entries": CUSTOMER,
     "GET /api/v1/search": ANYBODY,
+    "GET /api/v1/search/why": AGENT,
     "POST /api/v1/searches/<string:search_id>/click": ANYBODY,
     "GET /api/v1/suggest": ANYBODY,
     "GET /articles/<slug>": ANYBODY,
@@ -138,6 +139,10 @@ POLICY = {
     "GET /records/<string:number>/similar": AGENT,
     "POST /records/<string:number>/state": AGENT,
     "GET /records/new": AGENT,
+    "GET /reports": MANAGER,
+    "GET /reports/searches": MANAGER,
+    "GET /reports/searches/queries.csv": MANAGER,
+    "GET /reports/searches/query": MANAGER,
     "GET /requests": CUSTOMER,
     "GET /reset": ANYBODY,
     "POST /reset": ANYBODY,
@@ -145,6 +150,7 @@ POLICY = {
     "POST /reset/<token>": ANYBODY,
     "GET /search": ANYBODY,
     "GET /search/facets/<name>": ANYBODY,
+    "GET /search/why": AGENT,
     "GET /sign-in": ANYBODY,
     "POST /sign-in": ANYBODY,
     "POST /sign-in/code": ANYBODY,
@@ -408,14 +414,14 @@ def things(app, people):
         ).id
     db.session.add(Product(name="customers", slug="customers"))
     db.session.commit()
-    fill = {name: MISSING[name] for name in ("search_id", "name", "token", "synonym_id", "version", "build_id")}
+    fill = {name: MISSING[name] for name in ("search_id", "token", "synonym_id", "version", "build_id")}
 
     def own(title):
         return {"article_id": articles[title], "slug": title, "article_attachment_id": files[title]}
 
     return {
-        "alice": {**fill, **of(people.alice, people.company_a, "alice"), **own("customers")},
-        "bob": {**fill, **of(people.bob, people.company_b, "bob"), **own("internal")},
+        "alice": {**fill, **of(people.alice, people.company_a, "alice"), **own("customers"), "name": "tag"},
+        "bob": {**fill, **of(people.bob, people.company_b, "bob"), **own("internal"), "name": "assignee"},
         "articles": articles,
     }
 

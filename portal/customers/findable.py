@@ -66,6 +66,4 @@ def look_up(text: str) -> int | None:
     return db.session.scalar(select(Customer.id).where(Customer.id == int(number)))
 
 
-SOURCE = Source(
-    kind="customer", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up
-)
+SOURCE = Source(kind="customer", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up)

@@ -92,6 +92,4 @@ def look_up(text: str) -> int | None:
     )
 
 
-SOURCE = Source(
-    kind="article", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up
-)
+SOURCE = Source(kind="article", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up)

@@ -146,7 +146,7 @@ ORDERS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
 )
 
 
-def scope_of(args: Mapping[str, str]) -> Scope:
+def scope_of(args: Mapping[str, str], key: str | None = None) -> Scope:
     """Read the scope from an address; what is not known is the default."""
     days = args.get("days", "")
     language, audience = args.get("language", ""), args.get("audience", "")
@@ -154,6 +154,7 @@ def scope_of(args: Mapping[str, str]) -> Scope:
         days=int(days) if days in map(str, PERIODS) else 28,
         language=language if language in LANGUAGES else "",
         audience=audience if audience in AUDIENCES else "",
+        key=key,
         until=now(),
     )
 
@@ -185,7 +186,7 @@ def load_ranks(scope: Scope) -> list[int]:
     ).all()
     counts = [0] * (LAST_RANK + 1)
     for at, count in rows:
-        counts[min(max(at, 1), LAST_RANK + 1) - 1] += count
+        counts[min(max(int(at or 1), 1), LAST_RANK + 1) - 1] += count
     return counts
 
 
@@ -208,7 +209,7 @@ def load_by_audience(scope: Scope) -> dict[str, Counts]:
 
 
 def load_queries(scope: Scope, order: str, limit: int = MOST_QUERIES) -> list[Query]:
-    """Return the queries that lead in one of `ORDERS`, the worst or the most first; those with nothing of it are left out."""
+    """Return the queries that lead in one of `ORDERS`, the most first; those with nothing of it are left out."""
     leading = ORDERS[order]
     rows = db.session.execute(
         select(SearchLog.key, func.max(SearchLog.words), *_COUNTED)

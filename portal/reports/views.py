@@ -13,7 +13,7 @@ from portal.imports.writing import neutral
 from portal.pages import show_date
 from portal.reports import searches
 from portal.reports.charts import Chart, build_columns
-from portal.reports.searches import Scope, Step
+from portal.reports.searches import Step
 from portal.search.sources import registry
 
 blueprint = Blueprint("reports", __name__, url_prefix="/reports")
@@ -57,7 +57,7 @@ def show_searches() -> str:
 @needs(Permission.READ_REPORTS)
 def show_query() -> str:
     """Show one query: when it was searched, in which spellings, and what was opened."""
-    scope = _query_scope()
+    scope = searches.scope_of(request.args, key=request.args.get("key", "")[:200])
     counts = searches.load_counts(scope)
     if not counts.searches:
         abort(404)
@@ -71,7 +71,9 @@ def show_query() -> str:
         steps=steps,
         volume=_volume(steps),
         spellings=spellings,
-        opened=[(item, registry().readable(current_viewer(), item.document_id)) for item in searches.load_opened(scope)],
+        opened=[
+            (item, registry().readable(current_viewer(), item.document_id)) for item in searches.load_opened(scope)
+        ],
     )
 
 
@@ -91,14 +93,6 @@ def export_queries() -> Response:
     name = f"searches-{scope.since.date()}-{scope.until.date()}.csv"
     return Response(
         text.getvalue(), mimetype="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
-    )
-
-
-def _query_scope() -> Scope:
-    scope = searches.scope_of(request.args)
-    key = request.args.get("key", "")[:200]
-    return searches.Scope(
-        days=scope.days, language=scope.language, audience=scope.audience, key=key, until=scope.until
     )
 
 

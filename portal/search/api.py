@@ -7,13 +7,21 @@ from flask import Response, abort, jsonify, request
 from flask_babel import gettext
 from flask_smorest import Blueprint
 
-from portal.access import Permission
+from portal.access import Permission, Role
 from portal.accounts.guard import current_viewer, needs
 from portal.search import visit
 from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.request import SearchRequest
-from portal.search.schemas import SearchResultSchema, SuggestionsSchema, result_to_json, suggestion_to_json
+from portal.search.schemas import (
+    SearchResultSchema,
+    SuggestionsSchema,
+    WhySchema,
+    result_to_json,
+    suggestion_to_json,
+)
+from portal.search.why import why_to_json
+from portal.search.why_views import answer_why
 
 blueprint = Blueprint("search_api", __name__, url_prefix="/api/v1", description="Search")
 logger = structlog.get_logger(__name__)
@@ -57,6 +65,36 @@ def search() -> Response:
     """Search what the caller may read."""
     # It has the schema's shape already: dumped once more, hundreds of facet values would cost a fifth of the answer.
     return jsonify(result_to_json(visit.ask().result))
+
+
+@blueprint.route("/search/why")
+@blueprint.doc(
+    parameters=[
+        {"in": "query", "name": "q", "schema": {"type": "string", "maxLength": 1000}},
+        {
+            "in": "query",
+            "name": "id",
+            "required": True,
+            "schema": {"type": "string"},
+            "description": "The document that is looked for: its id, number, slug or address.",
+        },
+        {
+            "in": "query",
+            "name": "as",
+            "schema": {"type": "string", "enum": [role.value for role in Role]},
+            "description": "Through whose eyes; default: the caller's.",
+        },
+        *FACET_PARAMETERS,
+    ]
+)
+@blueprint.response(200, WhySchema)
+@needs(Permission.READ_STAFF)
+def why() -> dict[str, Any]:
+    """Say why a document is not where somebody looks for it."""
+    _, found = answer_why()
+    if found is None:
+        abort(400, gettext("Give the parameter id: the document's id, number, slug or address."))
+    return why_to_json(found)
 
 
 @blueprint.route("/suggest")

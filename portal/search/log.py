@@ -194,9 +194,7 @@ def forget_old() -> int:
     while ids := list(
         db.session.scalars(select(SearchLog.id).where(SearchLog.at < before).limit(FORGOTTEN_AT_ONCE)).all()
     ):
-        db.session.execute(
-            delete(SearchLog).where(SearchLog.id.in_(ids)).execution_options(synchronize_session=False)
-        )
+        db.session.execute(delete(SearchLog).where(SearchLog.id.in_(ids)).execution_options(synchronize_session=False))
         db.session.commit()
         gone += len(ids)
     return gone
@@ -260,6 +258,16 @@ class Recorder:
             except SQLAlchemyError as error:
                 db.session.rollback()
                 log.warning("a search was not logged", reason=type(error).__name__)
+
+    def wait_until_written(self, timeout_s: float) -> bool:
+        """Wait until no note waits; return whether that came about."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with self._writing, self._adding:
+                if not self._waiting:
+                    return True
+            time.sleep(0.05)
+        return False
 
     def _take(self) -> list[_Note]:
         with self._adding:

@@ -67,9 +67,7 @@ class Address:
 
     def pairs(self, *, without: str = "") -> list[tuple[str, str]]:
         """Return the parameters of this search, first page, for a form's hidden fields."""
-        filters = [
-            (name, value) for name, values in self._asked.filters.items() if name != without for value in values
-        ]
+        filters = [(name, value) for name, values in self._asked.filters.items() if name != without for value in values]
         return [*self._own, *self._rest, *filters]
 
     def with_values(self, facet: str, values: Iterable[str], path: str = PATH) -> str:

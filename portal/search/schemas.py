@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from portal.search.results import Hit, SearchResult, Suggestion
+from portal.search.why import Verdict
 
 
 class HighlightsSchema(Schema):
@@ -19,6 +20,44 @@ class ReasonSchema(Schema):
 
     field = fields.String()
     score = fields.Float()
+    words = fields.List(fields.String(), metadata={"description": "The words found there, as the index knows them."})
+
+
+class DifferenceSchema(Schema):
+    """One field's share of two scores."""
+
+    field = fields.String()
+    own = fields.Float()
+    other = fields.Float()
+    gain = fields.Float()
+
+
+class AheadSchema(Schema):
+    """The hit that a document is compared with."""
+
+    title = fields.String()
+    rank = fields.Integer()
+    score = fields.Float()
+
+
+class WhySchema(Schema):
+    """Why a document is not where somebody looks for it."""
+
+    id = fields.String()
+    title = fields.String()
+    url = fields.String()
+    verdict = fields.String(metadata={"enum": [verdict.value for verdict in Verdict]})
+    sentence = fields.String()
+    rank = fields.Integer(allow_none=True)
+    page = fields.Integer(allow_none=True)
+    score = fields.Float()
+    saved_version = fields.Integer(allow_none=True)
+    indexed_version = fields.Integer(allow_none=True)
+    filters = fields.List(fields.String())
+    missing_words = fields.List(fields.String())
+    fields_ = fields.List(fields.Nested(ReasonSchema), data_key="fields", attribute="fields")
+    ahead = fields.Nested(AheadSchema, allow_none=True)
+    differences = fields.List(fields.Nested(DifferenceSchema))
 
 
 class HitSchema(Schema):
@@ -121,7 +160,10 @@ def hit_to_json(hit: Hit) -> dict[str, Any]:
         "updated_at": hit.updated_at.isoformat().replace("+00:00", "Z") if hit.updated_at else None,
     }
     if hit.matched_fields:
-        shaped["why"] = [{"field": field.field, "score": round(field.score, 4)} for field in hit.matched_fields]
+        shaped["why"] = [
+            {"field": field.field, "score": round(field.score, 4), "words": list(field.words)}
+            for field in hit.matched_fields
+        ]
     return shaped
 
 

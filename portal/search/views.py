@@ -8,8 +8,8 @@ from flask_babel import get_locale
 
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
-from portal.search import sources, visit
 from portal.search import log as search_log
+from portal.search import sources, visit, why_views
 from portal.search.answer import answer
 from portal.search.current import engine
 from portal.search.facets import FACETS, UPDATED, facets_for
@@ -56,7 +56,7 @@ def _to_period() -> ResponseReturnValue:
 @blueprint.get("/search/facets/<name>")
 @needs(Permission.READ)
 def facet_values(name: str) -> ResponseReturnValue:
-    """List all values of one facet with their counts, narrowed by what is typed; as a page or, for scripts, its list."""
+    """List all values of one facet with their counts, narrowed by what is typed; as a page or its list alone."""
     viewer = current_viewer()
     facet = FACETS.get(name)
     if facet is None or facet not in facets_for(viewer) or facet.is_dates:
@@ -107,3 +107,4 @@ def init_app(app: Flask) -> None:
     sources.init_app(app)
     search_log.init_app(app)
     app.register_blueprint(blueprint)
+    app.register_blueprint(why_views.blueprint)

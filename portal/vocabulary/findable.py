@@ -54,4 +54,3 @@ def find_categories(viewer: Viewer, text: str, locale: str, limit: int) -> list[
             shown = (name_zh if locale.startswith("zh") else None) or name
             found.append(Place(name=shown, url=f"/categories/{slug}"))
     return found[:limit]
-
