@@ -44,11 +44,11 @@ class SearchLog(Base):
     record_id: Mapped[int | None]
     """The request that was opened after this search, if any."""
     cohort: Mapped[int | None] = mapped_column(SmallInteger)
-    """One of a few numbers that returning browsers are given: different ones are different readers, nobody is known by theirs."""
+    """One of a few numbers that returning browsers are given: two are two readers, and nobody is known by theirs."""
 
 
 class PopularSearch(Base):
-    """Words that several different readers of one kind searched and found; every word stands where all of them may read."""
+    """Words that several different readers of one kind searched; each word stands where all of them may read."""
 
     __tablename__ = "popular_search"
     __table_args__ = (UniqueConstraint("audience", "language", "key"),)

@@ -1,6 +1,6 @@
 """What the results page shows, made ready in Python: every address and count is a string before the template begins.
 
-Measured at 114,000 documents, a hundred facet values whose addresses a template built took two thirds of the page's time.
+Measured at 114,000 documents, a hundred values whose addresses a template built took two thirds of the page's time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ SHOWN = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One value of a facet with the address that chooses it, or takes it back.  `depth` is how deep it lies in a tree."""
+    """One value of a facet and the address that chooses it, or takes it back; `depth` is how deep it lies in a tree."""
 
     href: str
     label: str

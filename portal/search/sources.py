@@ -113,7 +113,7 @@ def register_labels(app: Flask, facet: str, labels: Labels) -> None:
 
 
 def register_parents(app: Flask, facet: str, parents: Parents) -> None:
-    """Tell that the values of a facet form a tree: `parents()` returns value → the value above it, for all but roots."""
+    """Tell that the values of a facet form a tree: `parents()` returns each value with the one above it."""
     _registry(app).parents[facet] = parents
 
 
@@ -123,7 +123,7 @@ def register_places(app: Flask, places: Places) -> None:
 
 
 def register_rule(app: Flask, rule: Rule) -> None:
-    """Tell of documents that editors keep out of a search: `rule(request, document_id)` returns the sentence, or None."""
+    """Tell of documents that editors keep out of a search: `rule(request, id)` returns the sentence, or None."""
     _registry(app).rules.append(rule)
 
 
