@@ -20,6 +20,8 @@ from portal.accounts.models import APIToken, UserSession
 from portal.attachments import attachments
 from portal.extensions import db
 from portal.knowledge.models import Article
+from portal.search import saved
+from portal.search.request import SearchRequest
 from portal.service.models import Record
 from portal.vocabulary.models import Category, Product, Tag
 
@@ -115,6 +117,14 @@ POLICY = {
     "GET /me/second-factor/picture.svg": CUSTOMER,
     "POST /me/second-factor/recovery-codes": CUSTOMER,
     "POST /me/second-factor/removal": CUSTOMER,
+    "GET /me/searches": CUSTOMER,
+    "POST /me/searches": CUSTOMER,
+    "POST /me/searches/<int:saved_id>": CUSTOMER,
+    "POST /me/searches/<int:saved_id>/deletion": CUSTOMER,
+    "POST /me/searches/<int:saved_id>/pause": CUSTOMER,
+    "POST /me/searches/<int:saved_id>/resumption": CUSTOMER,
+    "POST /me/searches/forgetting": CUSTOMER,
+    "POST /me/searches/keeping": CUSTOMER,
     "POST /me/sessions/<int:session_id>/end": CUSTOMER,
     "POST /me/sessions/end": CUSTOMER,
     "POST /me/tokens": CUSTOMER,
@@ -148,6 +158,8 @@ POLICY = {
     "POST /reset": ANYBODY,
     "GET /reset/<token>": ANYBODY,
     "POST /reset/<token>": ANYBODY,
+    "GET /saved-searches/<token>/pause": ANYBODY,
+    "POST /saved-searches/<token>/pause": ANYBODY,
     "GET /search": ANYBODY,
     "GET /search/facets/<name>": ANYBODY,
     "GET /search/why": AGENT,
@@ -223,6 +235,7 @@ MISSING = {
     "slug": "n-2000000011",
     "synonym_id": 2000000012,
     "version": 2000000013,
+    "saved_id": 2000000017,
     "session_id": 2000000005,
     "token_id": 2000000006,
     "user_id": 2000000007,
@@ -370,6 +383,7 @@ def things(app, people):
         )
         sessions.start(person.user)
         db.session.commit()
+        kept = saved.save(SearchRequest(viewer=person.viewer, text=name), by=person.viewer, name=name, every="day")
         tokens.create(person.user, name=name, by=None)
         return {
             "file_id": file.id,
@@ -382,6 +396,7 @@ def things(app, people):
             .filter_by(user_id=person.user_id)
             .order_by(UserSession.id)
             .first()[0],
+            "saved_id": kept.id,
             "token_id": db.session.query(APIToken.id).filter_by(user_id=person.user_id).scalar(),
         }
 

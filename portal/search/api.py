@@ -2,29 +2,28 @@
 
 from typing import Any
 
-import structlog
 from flask import Response, abort, jsonify, request
-from flask_babel import gettext
+from flask_babel import get_locale, gettext
 from flask_smorest import Blueprint
 
 from portal.access import Permission, Role
 from portal.accounts.guard import current_viewer, needs
 from portal.search import visit
 from portal.search.current import engine
-from portal.search.engine import EngineError
+from portal.search.offers import offer
 from portal.search.request import SearchRequest
 from portal.search.schemas import (
     SearchResultSchema,
     SuggestionsSchema,
     WhySchema,
+    offers_to_json,
     result_to_json,
-    suggestion_to_json,
 )
+from portal.search.sources import registry
 from portal.search.why import why_to_json
 from portal.search.why_views import answer_why
 
 blueprint = Blueprint("search_api", __name__, url_prefix="/api/v1", description="Search")
-logger = structlog.get_logger(__name__)
 LONGEST_PREFIX = 200
 
 FACET_PARAMETERS = [
@@ -98,22 +97,15 @@ def why() -> dict[str, Any]:
 
 
 @blueprint.route("/suggest")
-@blueprint.doc(
-    parameters=[{"in": "query", "name": "q", "required": True, "schema": {"type": "string", "maxLength": 200}}]
-)
+@blueprint.doc(parameters=[{"in": "query", "name": "q", "schema": {"type": "string", "maxLength": 200}}])
 @blueprint.response(200, SuggestionsSchema)
 @needs(Permission.READ)
 def suggest() -> dict[str, Any]:
-    """Offer titles for what is being typed."""
-    text = SearchRequest(viewer=current_viewer(), text=request.args.get("q", "")).text[:LONGEST_PREFIX]
-    if not text:
-        return {"query": "", "degraded": False, "suggestions": []}
-    try:
-        found = engine().suggest(current_viewer(), text)
-    except EngineError as error:
-        logger.warning("suggestions are degraded", reason=str(error))
-        return {"query": text, "degraded": True, "suggestions": []}
-    return {"query": text, "degraded": False, "suggestions": [suggestion_to_json(item) for item in found]}
+    """Offer titles, earlier searches and topics for what is being typed; for nothing typed, what to begin with."""
+    viewer = current_viewer()
+    text = SearchRequest(viewer=viewer, text=request.args.get("q", "")).text[:LONGEST_PREFIX]
+    offers = offer(viewer, text, locale=str(get_locale()), engine=engine(), registry=registry())
+    return offers_to_json(text, offers)
 
 
 @blueprint.route("/searches/<string:search_id>/click", methods=["POST"])

@@ -4,6 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
+from portal.search.offers import Offers
 from portal.search.results import Hit, SearchResult, Suggestion
 from portal.search.why import Verdict
 
@@ -114,12 +115,30 @@ class SuggestionSchema(Schema):
     url = fields.String()
 
 
+class OfferedSearchSchema(Schema):
+    """Words that were searched before."""
+
+    words = fields.String()
+    html = fields.String(metadata={"description": "The words, escaped, with `<mark>` around what was typed."})
+    url = fields.String()
+    is_own = fields.Boolean(metadata={"description": "The caller searched them, and not only others."})
+
+
+class PlaceSchema(Schema):
+    """A topic's page."""
+
+    name = fields.String()
+    url = fields.String()
+
+
 class SuggestionsSchema(Schema):
     """What is offered for the typed text."""
 
     query = fields.String()
     degraded = fields.Boolean()
     suggestions = fields.List(fields.Nested(SuggestionSchema))
+    searches = fields.List(fields.Nested(OfferedSearchSchema))
+    places = fields.List(fields.Nested(PlaceSchema))
 
 
 def result_to_json(result: SearchResult) -> dict[str, Any]:
@@ -165,6 +184,20 @@ def hit_to_json(hit: Hit) -> dict[str, Any]:
             for field in hit.matched_fields
         ]
     return shaped
+
+
+def offers_to_json(text: str, offers: Offers) -> dict[str, Any]:
+    """Shape what is offered for JSON."""
+    return {
+        "query": text,
+        "degraded": offers.degraded,
+        "suggestions": [suggestion_to_json(title) for title in offers.titles],
+        "searches": [
+            {"words": found.words, "html": str(found.html), "url": found.url, "is_own": found.is_own}
+            for found in offers.searches
+        ],
+        "places": [{"name": place.name, "url": place.url} for place in offers.places],
+    }
 
 
 def suggestion_to_json(suggestion: Suggestion) -> dict[str, Any]:

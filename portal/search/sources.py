@@ -6,7 +6,7 @@ Search lies below the features that own articles, records and customers, so they
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from flask import Flask, current_app
 
@@ -90,7 +90,8 @@ class Registry:
         kind, _, number = text.partition(":")
         if kind in self.sources and number.isascii() and number.isdigit():
             return f"{kind}:{int(number[:9])}"
-        path = urlsplit(text).path if "://" in text[:10] else text.partition("?")[0]
+        path = "/" + text.split("/", 3)[3] if text.startswith(("http://", "https://")) and text.count("/") > 2 else text
+        path = unquote(path.partition("?")[0].partition("#")[0]).replace("\0", "")
         for source in self.sources.values():
             if path and (found := source.look_up(path)) is not None:
                 return f"{source.kind}:{found}"

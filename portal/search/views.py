@@ -9,7 +9,7 @@ from flask_babel import get_locale
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
 from portal.search import log as search_log
-from portal.search import sources, visit, why_views
+from portal.search import popular, saved_views, sources, visit, why_views
 from portal.search.answer import answer
 from portal.search.current import engine
 from portal.search.facets import FACETS, UPDATED, facets_for
@@ -43,6 +43,7 @@ def results() -> ResponseReturnValue:
         trails=build_trails(result.hits, names),
         search_id=answered.search_id,
         recent=search_log.recent(viewer.user_id) if viewer.user_id is not None and not asked.text else (),
+        popular=popular.load(viewer, answered.locale) if not asked.text or not result.hits else (),
     )
     return render_template("search/results.html", page=page, degraded=result.degraded)
 
@@ -108,3 +109,4 @@ def init_app(app: Flask) -> None:
     search_log.init_app(app)
     app.register_blueprint(blueprint)
     app.register_blueprint(why_views.blueprint)
+    app.register_blueprint(saved_views.blueprint)

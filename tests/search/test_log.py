@@ -1,10 +1,12 @@
 """What is kept of a search, what never is, and that a log in trouble costs no search anything."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text, update
 
+from portal.access import ANONYMOUS
 from portal.extensions import db, now
 from portal.search import log as search_log
 from portal.search.log import EXTENSION, MOST_WAITING, Trail
@@ -113,8 +115,6 @@ def test_a_search_does_not_touch_the_log_while_somebody_waits(app, people, clien
 
 
 def test_a_locked_database_delays_no_search(app, people, client_for) -> None:
-    if not db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite locks the whole database")
     ann = client_for(people.ann)
     other = db.engine.raw_connection()
     try:
@@ -129,15 +129,9 @@ def test_a_locked_database_delays_no_search(app, people, client_for) -> None:
 def test_too_many_notes_give_up_the_oldest(app) -> None:
     with app.test_request_context():
         for number in range(MOST_WAITING + 5):
-            request = SearchRequest(viewer=app_viewer(), text=f"words {number}")
+            request = SearchRequest(viewer=ANONYMOUS, text=f"words {number}")
             search_log.note(request, found(request), locale="en")
         assert app.extensions[EXTENSION].waiting == MOST_WAITING
-
-
-def app_viewer():
-    from portal.access import ANONYMOUS
-
-    return ANONYMOUS
 
 
 def test_a_reader_who_is_gone_takes_no_other_search_along(app, people) -> None:
@@ -170,9 +164,7 @@ def test_what_is_older_than_the_setting_goes(app, people) -> None:
     assert [entry.words for entry in entries()] == ["new"]
 
 
-def test_nothing_is_noted_where_the_log_is_off(app, people, monkeypatch) -> None:
-    from dataclasses import replace
-
+def test_nothing_is_noted_where_the_log_is_off(app, people) -> None:
     app.extensions["casebook.settings"] = replace(app.extensions["casebook.settings"], search_log_days=0)
     request = SearchRequest(viewer=people.alice.viewer, text="words")
     assert search_log.note(request, found(request), locale="en") is None
