@@ -105,7 +105,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Bind languages, templates' names, headers and static files to the portal."""
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", str(TRANSLATIONS))
     babel.init_app(app, locale_selector=choose_language, timezone_selector=choose_zone)
-    app.jinja_env.install_gettext_callables(_say, _say_number, newstyle=True)  # type: ignore[attr-defined]  # The extension's.
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # The extension adds it.
+        _say, _say_number, newstyle=True, pgettext=_say_in_context
+    )
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -363,6 +365,11 @@ def _say(text: str) -> str:
 def _said_in(_language: str, text: str) -> str:
     """Return a template's text in the page's language; looked up in the catalogue once a language."""
     said: str = get_translations().ugettext(text)
+    return said
+
+
+def _say_in_context(context: str, text: str) -> str:
+    said: str = get_translations().upgettext(context, text)
     return said
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select
 from portal.accounts.models import User
 from portal.extensions import db
 from portal.knowledge.models import Article
+from portal.search import saved
 from portal.service.models import Record
 from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 from tests.journeys.conftest import DESKTOP, PHONE, House
@@ -91,10 +92,16 @@ PAGES = {
     "/records/<string:number>/details": ("agent", "/records/{record}/details"),
     "/records/<string:number>/similar": ("agent", "/records/{record}/similar"),
     "/records/new": ("agent", "/records/new"),
+    "/me/searches": ("customer", "/me/searches"),
+    "/reports/searches": ("manager", "/reports/searches"),
+    "/reports/searches/query": ("manager", "/reports/searches/query?key=printer+offline"),
     "/requests": ("customer", "/requests"),
     "/reset": ("anonymous", "/reset"),
     "/reset/<token>": ("anonymous", "/reset/none"),
+    "/saved-searches/<token>/pause": ("anonymous", "/saved-searches/{letter}/pause"),
     "/search": ("agent", "/search?q=printer&kind=faq"),
+    "/search/facets/<name>": ("anonymous", "/search/facets/tag?q=printer"),
+    "/search/why": ("agent", "/search/why?q=printer&id={article}&as=customer"),
     "/sign-in": ("anonymous", "/sign-in"),
     "/tags": ("anonymous", "/tags"),
     "/tags/<slug>": ("anonymous", "/tags/{tag}"),
@@ -116,13 +123,15 @@ MORE_PAGES = [
     ("anonymous", "/search?q=xqzzv"),
     ("anonymous", "/search?page=0"),
     ("agent", "/search?q=printer&explain=1"),
+    ("agent", "/search?category=devices&updated=2020-01-01.."),
+    ("anonymous", "/saved-searches/none/pause"),
     ("anonymous", "/articles/{article}"),
     ("agent", "/articles/{case}"),
     ("anonymous", "/nowhere"),
 ]
-PARTS = {"/admin/index/state", "/ask/answers", "/callers", "/records"}
+PARTS = {"/reports", "/admin/index/state", "/ask/answers", "/callers", "/records"}
 """Pieces that a page fetches for itself, and an address that leads on to the desk or to one's own requests."""
-FOR_PROGRAMS = re.compile(r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg)")
+FOR_PROGRAMS = re.compile(r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*\.csv|.*attachments/<|.*picture\.svg)")
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +150,8 @@ def examples(live_server: House) -> dict[str, str]:
             "record": select(Record.number).where(Record.state == "open"),
             "own": select(Record.number).where(Record.customer_id == customer),
         }
-        return {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
+        found = {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
+        return {**found, "letter": saved.token_of(1)}
 
 
 def test_no_page_is_forgotten(live_server: House) -> None:

@@ -11,8 +11,8 @@ from portal.customers import customers
 from portal.customers.customers import ContactDraft
 from portal.extensions import db
 from portal.knowledge.models import Article
-from portal.search.current import EXTENSION
 from portal.search import log as search_log
+from portal.search.current import EXTENSION
 from portal.search.models import SearchLog
 from portal.service import records
 from portal.service.models import Entry, Record
