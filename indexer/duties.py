@@ -6,10 +6,12 @@ from portal.attachments import attachments, extraction
 from portal.mail import messages
 from portal.search import log as search_log
 from portal.search import popular, saved
+from portal.steering import work
 
 DUTIES: tuple[Duty, ...] = (
     Duty("mail", 2.0, messages.deliver_due),
     Duty("texts of files", 2.0, extraction.extract_pending),
+    Duty("previews and measurements", 0.5, work.go_on),
     Duty("left-over files", 3600.0, attachments.sweep),
     Duty("ended sessions", 3600.0, housekeeping.forget_old),
     Duty("sent mails", 3600.0, messages.forget_old),

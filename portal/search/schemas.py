@@ -56,6 +56,7 @@ class WhySchema(Schema):
     indexed_version = fields.Integer(allow_none=True)
     filters = fields.List(fields.String())
     missing_words = fields.List(fields.String())
+    rule_id = fields.Integer(allow_none=True, metadata={"description": "The rule that hides it."})
     fields_ = fields.List(fields.Nested(ReasonSchema), data_key="fields", attribute="fields")
     ahead = fields.Nested(AheadSchema, allow_none=True)
     differences = fields.List(fields.Nested(DifferenceSchema))

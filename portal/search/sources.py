@@ -5,16 +5,13 @@ Search lies below the features that own articles, records and customers, so they
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 from urllib.parse import unquote
 
 from flask import Flask, current_app
 
 from portal.access import Viewer
 from portal.search.results import Hit
-
-if TYPE_CHECKING:
-    from portal.search.request import SearchRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +60,6 @@ class Place:
 
 
 Places = Callable[[Viewer, str, str, int], list[Place]]
-Rule = Callable[["SearchRequest", str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,6 @@ class Registry:
     labels: dict[str, Labels]
     parents: dict[str, Parents]
     places: list[Places]
-    rules: list[Rule]
 
     def readable(self, viewer: Viewer, document_id: str) -> Standing | None:
         """Return how the object of a document stands; None for one that is missing or that the viewer may not read."""
@@ -100,7 +95,7 @@ class Registry:
 
 def init_app(app: Flask) -> None:
     """Give the app an empty registry."""
-    app.extensions["casebook.sources"] = Registry({}, {}, {}, [], [])
+    app.extensions["casebook.sources"] = Registry({}, {}, {}, [])
 
 
 def register(app: Flask, source: Source) -> None:
@@ -121,11 +116,6 @@ def register_parents(app: Flask, facet: str, parents: Parents) -> None:
 def register_places(app: Flask, places: Places) -> None:
     """Offer pages while somebody types: `places(viewer, text, locale, limit)` returns those the viewer may open."""
     _registry(app).places.append(places)
-
-
-def register_rule(app: Flask, rule: Rule) -> None:
-    """Tell of documents that editors keep out of a search: `rule(request, id)` returns the sentence, or None."""
-    _registry(app).rules.append(rule)
 
 
 def registry() -> Registry:

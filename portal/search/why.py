@@ -59,7 +59,11 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """The answer.  `versions` is `(saved, indexed)`; `ahead` is the hit that stands before it, for comparison."""
+    """The answer.
+
+    `versions` is `(saved, indexed)`; `rule_id` is the rule that hides it; `ahead` is the hit that stands before it, for
+    comparison.
+    """
 
     document_id: str
     verdict: Verdict
@@ -72,6 +76,7 @@ class Why:
     versions: tuple[int, int] | None = None
     filters: tuple[str, ...] = ()
     missing_words: tuple[str, ...] = ()
+    rule_id: int | None = None
     fields: tuple[MatchedField, ...] = ()
     ahead_title: str = ""
     ahead_rank: int = 0
@@ -108,13 +113,12 @@ def explain_place(request: SearchRequest, text: str, *, asker: Viewer, engine: S
         found = engine.explain(request, document_id)
         if found.presence in (Presence.NOT_INDEXED, Presence.WITHDRAWN, Presence.NOT_READABLE):
             return _behind(aside, known)
+        if found.presence == Presence.HIDDEN:
+            return _hidden(request, found, engine, known)
         if found.presence == Presence.NO_MATCH:
             return _no_match(request, document_id, engine, known)
         if found.presence == Presence.FILTERED:
             return _filtered(found, known)
-        for rule in registry.rules:
-            if sentence := rule(request, document_id):
-                return Why(verdict=Verdict.HIDDEN, sentence=sentence, fields=found.matched_fields, **known)
         return _ranked(request, found, engine, known)
     except EngineError as error:
         return Why(verdict=Verdict.ENGINE_DOWN, sentence=str(error), **known)
@@ -184,6 +188,26 @@ def _no_match(request: SearchRequest, document_id: str, engine: SearchEngine, kn
     else:
         sentence = gettext("It holds words of the query, but a phrase in quotes, a minus or an operator keeps it out.")
     return Why(verdict=Verdict.NO_MATCH, sentence=sentence, missing_words=tuple(missing), **known)
+
+
+def _hidden(request: SearchRequest, found: Explanation, engine: SearchEngine, known: dict[str, Any]) -> Why:
+    rules = engine.search(replace(request, page=1, size=1, with_facets=False, with_highlights=False)).rules
+    rule = next((one for one in rules if not one.is_pin and one.document_id == found.id), None)
+    sentence = gettext("An editor's rule hides it for these words.")
+    if rule is not None:
+        sentence = gettext(
+            "A rule hides it for “%(words)s”, by %(name)s: %(reason)s.",
+            words=rule.words,
+            name=rule.owner or gettext("somebody"),
+            reason=rule.reason or gettext("no reason was given"),
+        )
+    return Why(
+        verdict=Verdict.HIDDEN,
+        sentence=sentence,
+        rule_id=rule.id if rule else None,
+        fields=found.matched_fields,
+        **known,
+    )
 
 
 def _filtered(found: Explanation, known: dict[str, Any]) -> Why:
@@ -263,6 +287,7 @@ def why_to_json(why: Why) -> dict[str, Any]:
         "indexed_version": why.versions[1] if why.versions else None,
         "filters": list(why.filters),
         "missing_words": list(why.missing_words),
+        "rule_id": why.rule_id,
         "fields": [{"field": f.field, "score": round(f.score, 4), "words": list(f.words)} for f in why.fields],
         "ahead": {"title": why.ahead_title, "rank": why.ahead_rank, "score": round(why.ahead_score, 4)}
         if why.ahead_rank

@@ -5,8 +5,8 @@ import pytest
 from portal.extensions import db
 from portal.knowledge import articles
 from portal.outbox import OutboxRow
-from portal.search import sources
 from portal.search.sources import registry
+from portal.steering import rules
 
 
 @pytest.fixture
@@ -92,10 +92,13 @@ def test_words_that_are_not_in_it_are_named(filled, ask) -> None:
     assert (found["verdict"], found["missing_words"]) == ("no_match", [])
 
 
-def test_a_rule_that_hides_it_is_told(app, filled, ask) -> None:
-    number = articles.get_readable(filled.people.dora.viewer, "printer-paper").id
-    sources.register_rule(app, lambda request, document_id: "Hidden." if document_id == f"article:{number}" else None)
-    assert (ask("printer-paper").json["verdict"], ask("printer-paper").json["sentence"]) == ("hidden", "Hidden.")
+def test_a_rule_that_hides_it_is_told(filled, ask) -> None:
+    given = {"action": "hide", "words": "printer", "article": "printer-paper", "reason": "Out of date"}
+    rule = rules.save(None, by=filled.people.dora.viewer, changes=given)
+    found = ask("printer-paper").json
+    assert (found["verdict"], found["rule_id"]) == ("hidden", rule.id)
+    assert "Out of date" in found["sentence"]
+    assert "Dora" in found["sentence"]
     assert ask("printer-offline-after-update").json["verdict"] == "shown"
 
 

@@ -16,6 +16,9 @@ from portal.search.embedded.schema import column
 from portal.search.facets import FACETS
 from portal.search.ranking import Field
 
+THOUSAND = 1000
+"""Fractions are held as whole thousandths."""
+
 
 def build_indexed(item: Document | Tombstone, key: int) -> tantivy.Document:
     """Return a document or tombstone as tantivy takes it; `key` is the number of its id."""
@@ -66,7 +69,8 @@ def _add_values(document: tantivy.Document, item: Document) -> None:
         for value in several:
             document.add_text(name, value)
     document.add_unsigned("updated_at", stored.epoch(item.updated_at))
-    document.add_unsigned("popularity", max(0, int(item.popularity * 1000)))
+    document.add_unsigned("popularity", max(0, int(item.popularity * THOUSAND)))
+    document.add_unsigned("helpfulness", min(THOUSAND, max(0, round(item.helpfulness * THOUSAND))))
     document.add_bytes("stored", stored.written(data))
 
 

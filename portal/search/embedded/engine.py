@@ -28,9 +28,9 @@ from portal.search.embedded.queries import count_hits, has_term, plan_parts, rig
 from portal.search.embedded.schema import NAME, build_schema, column, id_of, key_of
 from portal.search.embedded.search import Search
 from portal.search.engine import BadQuery, EngineDown
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
 from portal.search.query import read_words
-from portal.search.ranking import Synonyms, build_plan, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -43,6 +43,7 @@ from portal.search.results import (
     Suggestion,
     WriteOutcome,
 )
+from portal.search.stages import SecondStage
 
 WRITER_MEMORY = 96_000_000
 WRITER_THREADS = 1
@@ -79,9 +80,16 @@ class EmbeddedEngine:
 
     name = NAME
 
-    def __init__(self, folder: Path, *, synonyms: Callable[[], Synonyms] = default_synonyms) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        guidance: Callable[[], Guidance] = default_guidance,
+        second: SecondStage | None = None,
+    ) -> None:
         self._folder = Folder(folder)
-        self._synonyms = synonyms
+        self._guidance = guidance
+        self._second = second or SecondStage()
         self._schema = build_schema()
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
@@ -96,9 +104,11 @@ class EmbeddedEngine:
         began = time.perf_counter()
         searcher = self._searcher()
         with translated():
-            search = Search(self._schema, searcher, request, self._synonyms())
-            result = search.result()
+            result = self._asked(searcher, request).result()
         return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
+
+    def _asked(self, searcher: tantivy.Searcher, request: SearchRequest) -> Search:
+        return Search(self._schema, searcher, request, request.guidance or self._guidance(), self._second)
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
@@ -125,7 +135,7 @@ class EmbeddedEngine:
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
         words = read_words(text)
-        plan = build_plan(words, is_staff=viewer.is_staff, synonyms=self._synonyms())
+        plan = self._guidance().plan(words, is_staff=viewer.is_staff)
         if not plan.matching:
             return ()
         searcher = self._searcher()
@@ -146,13 +156,13 @@ class EmbeddedEngine:
         """See `SearchEngine.correct`."""
         searcher = self._searcher()
         with translated():
-            return Search(self._schema, searcher, request, self._synonyms()).correction()
+            return self._asked(searcher, request).correction()
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
         searcher = self._searcher()
         with translated():
-            return Search(self._schema, searcher, request, self._synonyms()).explanation(document_id)
+            return self._asked(searcher, request).explanation(document_id)
 
     def health(self) -> EngineHealth:
         """See `SearchEngine.health`."""

@@ -8,7 +8,7 @@ from portal.search.facets import FACETS
 from portal.search.ranking import Field
 
 NAME = "embedded"
-FORMAT = "1"
+FORMAT = "2"
 KINDS = ("article", "record", "customer")
 KEY_BITS = 56
 LONGEST_NUMBER = 17
@@ -34,6 +34,7 @@ def build_schema() -> tantivy.Schema:
             build.add_text_field(column(facet.name), tokenizer_name="raw", index_option="basic", fast=True)
     build.add_unsigned_field("updated_at", indexed=True, fast=True)
     build.add_unsigned_field("popularity", fast=True)
+    build.add_unsigned_field("helpfulness", fast=True)
     build.add_bytes_field("stored", stored=True)
     return build.build()
 

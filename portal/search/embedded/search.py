@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import tantivy
 from tantivy import FieldType, Occur, Order, Query
@@ -9,7 +12,7 @@ from tantivy import FieldType, Occur, Order, Query
 from portal.search import corrections, stored
 from portal.search.asking import counts_of, fields_of_words, nothing_found, order_of
 from portal.search.embedded.counting import aggregation_of, threads_beside
-from portal.search.embedded.documents import read_stored
+from portal.search.embedded.documents import THOUSAND, read_stored
 from portal.search.embedded.queries import (
     clause_parts,
     count_hits,
@@ -20,30 +23,39 @@ from portal.search.embedded.queries import (
     silent,
     total_of,
 )
-from portal.search.embedded.schema import NAME, column
+from portal.search.embedded.schema import NAME, column, id_of
 from portal.search.facets import FACETS, UPDATED, Facet, Period, build_values, period_of
+from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse
-from portal.search.ranking import Field, Synonyms, build_plan, labels_of
+from portal.search.ranking import Field, build_plan, labels_of
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import Explanation, FacetValue, Hit, MatchedField, Presence, SearchResult
+from portal.search.stages import FIRST, Candidate, SecondStage, arrange, page_of
 
 
 class Search:
     """One request on one searcher."""
 
     def __init__(
-        self, schema: tantivy.Schema, searcher: tantivy.Searcher, request: SearchRequest, synonyms: Synonyms
+        self,
+        schema: tantivy.Schema,
+        searcher: tantivy.Searcher,
+        request: SearchRequest,
+        guidance: Guidance,
+        second: SecondStage,
     ) -> None:
         self.schema = schema
         self.searcher = searcher
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms)
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff)
         self.rights = rights_of(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
+        self.second = second
+        self.steering = second.steering_of(request)
 
     def result(self) -> SearchResult:
         """Answer the request: one page of hits, the exact total, the facets and a correction."""
@@ -53,13 +65,17 @@ class Search:
         # The counts take as long as the hits; tantivy needs no interpreter lock for either.
         counting = threads_beside().submit(self._facets) if request.with_facets else None
         order = order_of(request)
-        query = self._query(self.chosen.values(), is_scored=order is None)
+        pinned = self._pinned() if order is None else ()
+        window = self.second.window_of(request, len(pinned))
+        query = self._query(self.chosen.values(), is_scored=order is None, with_pinned=order is not None)
         found = self.searcher.search(
-            query, request.size, count=True, order_by_field=order, offset=request.offset, order=Order.Desc
+            query, window.size, count=True, order_by_field=order, offset=window.offset, order=Order.Desc
         )
+        ranked = self._candidates([(score if order is None else 0.0, address) for score, address in found.hits])
         marker = Marker(self.plan) if request.with_highlights else None
-        hits = tuple(self._hit(score if order is None else 0.0, address, marker) for score, address in found.hits)
-        total = int(total_of(found))
+        page = page_of(self.second.stages, window, pinned, ranked, request)
+        hits = tuple(self._hit(candidate, marker) for candidate in page)
+        total = total_of(found) + len(pinned)
         missing = self._missing(marker.seen if marker else ()) if request.with_correction else []
         return SearchResult(
             query=request.text,
@@ -69,6 +85,7 @@ class Search:
             facets=counting.result() if counting else {},
             did_you_mean=self._correction(missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
+            rules=self.steering.rules,
             page=request.page,
             size=request.size,
         )
@@ -93,30 +110,79 @@ class Search:
         if not matches(self.rights):
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
         fields = self._matched_fields(document_id)
+        if document_id in self.steering.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN, matched_fields=fields)
         if self.plan.finds_nothing or not matches(self._query((), is_scored=False)):
             return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in self.chosen.items() if not matches(chosen))
         if kept_out:
             return Explanation(id=document_id, presence=Presence.FILTERED, matched_fields=fields, filters=kept_out)
-        ranked = self.searcher.search(self._query(self.chosen.values()), DEEPEST_HIT, count=False).hits
+        query = self._query(self.chosen.values(), with_pinned=False)
+        ranked = self.searcher.search(query, DEEPEST_HIT, count=False).hits
         place = next(
             (n for n, (_, a) in enumerate(ranked, 1) if (a.segment_ord, a.doc) == (address.segment_ord, address.doc)), 0
         )
-        return Explanation(
-            id=document_id,
-            presence=Presence.FOUND,
-            rank=place,
-            score=ranked[place - 1][0] if place else 0.0,
-            matched_fields=fields,
-        )
+        score = ranked[place - 1][0] if place else 0.0
+        pinned = self._pinned()
+        first = [*pinned, *self._candidates(ranked[:FIRST])][:FIRST]
+        arranged = [candidate.id for candidate in arrange(self.second.stages, first, self.request)]
+        rank = arranged.index(document_id) + 1 if document_id in arranged else place + len(pinned)
+        return Explanation(id=document_id, presence=Presence.FOUND, rank=rank, score=score, matched_fields=fields)
 
-    def _query(self, filters: Iterable[Query], *, is_scored: bool = True) -> Query:
+    def _query(self, filters: Iterable[Query], *, is_scored: bool = True, with_pinned: bool = True) -> Query:
+        """Return rights, words, typed operators and these filters; what is pinned is found as by its words."""
         plan = self.plan if is_scored else replace(self.plan, scoring=(), refining=())
-        parts = [(Occur.Must, self.rights), *plan_parts(self.schema, plan)]
+        parts = [(Occur.Must, self.rights)]
+        left_out = list(self.steering.hidden)
+        if self.steering.pinned and with_pinned:
+            found = [(Occur.Should, Query.boolean_query(plan_parts(self.schema, plan)))]
+            pinned = silent(has_any(self.schema, "id", self.steering.pinned))
+            parts.append((Occur.Must, Query.boolean_query([*found, (Occur.Should, pinned)])))
+        else:
+            parts += plan_parts(self.schema, plan)
+            left_out += self.steering.pinned
         for name, values in self.words.operators.items():
             parts.append((Occur.Must, self._operator(name, values)))
         parts += [(Occur.Must, chosen) for chosen in filters]
+        if left_out:
+            parts.append((Occur.MustNot, has_any(self.schema, "id", left_out)))
         return Query.boolean_query(parts)
+
+    def _stored(self, address: tantivy.DocAddress) -> dict[str, Any]:
+        return read_stored(self.searcher, address)[1]
+
+    def _pinned(self) -> tuple[Candidate, ...]:
+        """Return what is pinned to this query and this viewer may read within the chosen filters."""
+        if not self.steering.pinned:
+            return ()
+        own = silent(has_any(self.schema, "id", self.steering.pinned))
+        parts = [(Occur.Must, query) for query in (self.rights, own, *self.chosen.values())]
+        parts += [(Occur.Must, self._operator(name, values)) for name, values in self.words.operators.items()]
+        hits = self.searcher.search(Query.boolean_query(parts), len(self.steering.pinned), count=False).hits
+        found = {candidate.id: replace(candidate, is_pinned=True) for candidate in self._candidates(hits)}
+        return tuple(found[name] for name in self.steering.pinned if name in found)
+
+    def _candidates(self, hits: Sequence[tuple[float, tantivy.DocAddress]]) -> list[Candidate]:
+        addresses = [address for _, address in hits]
+        keys, updated, popularity, helpfulness = (
+            self.searcher.fast_field_values(name, addresses)
+            for name in ("key", "updated_at", "popularity", "helpfulness")
+        )
+        found = []
+        for place, (score, address) in enumerate(hits):
+            name = id_of(int(keys[place] or 0)) or str(self.searcher.doc(address).get_first("id"))
+            moment = int(updated[place] or 0)
+            found.append(
+                Candidate(
+                    id=name,
+                    score=score,
+                    updated_at=datetime.fromtimestamp(moment, UTC) if moment else None,
+                    popularity=int(popularity[place] or 0) / THOUSAND,
+                    helpfulness=int(helpfulness[place] or 0) / THOUSAND,
+                    read=partial(self._stored, address),
+                )
+            )
+        return found
 
     def _operator(self, name: str, values: Sequence[str]) -> Query:
         if name == "id":
@@ -160,11 +226,16 @@ class Search:
         answer = self.searcher.aggregate(query, asked)
         return {facet.name: counts_of(facet, answer[facet.name]) for facet in facets}
 
-    def _hit(self, score: float, address: tantivy.DocAddress, marker: Marker | None) -> Hit:
-        document_id, data = read_stored(self.searcher, address)
-        fields = self._matched_fields(document_id) if self.request.explain and self.viewer.is_staff else ()
+    def _hit(self, found: Candidate, marker: Marker | None) -> Hit:
+        fields = self._matched_fields(found.id) if self.request.explain and self.viewer.is_staff else ()
         return stored.build_hit(
-            document_id, data, score=score, marker=marker, is_staff=self.viewer.is_staff, matched_fields=fields
+            found.id,
+            found.read(),
+            score=found.score,
+            marker=marker,
+            is_staff=self.viewer.is_staff,
+            matched_fields=fields,
+            is_pinned=found.is_pinned,
         )
 
     def _matched_fields(self, document_id: str) -> tuple[MatchedField, ...]:

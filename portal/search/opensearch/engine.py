@@ -7,7 +7,7 @@ built from analysed terms; what people type never reaches a query parser.
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +20,19 @@ from opensearchpy.helpers import scan
 
 from portal.access import Viewer
 from portal.search import corrections, stored, suggestions
-from portal.search.asking import fields_of_words, nothing_found
+from portal.search.asking import fields_of_words, nothing_found, order_of
 from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
 from portal.search.opensearch.breaker import Breaker
 from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
 from portal.search.opensearch.faults import Faults
 from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, planned_query, rights_of, title_queries
-from portal.search.opensearch.search import SHOWN, TEXTS, Search, matched_fields
+from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
 from portal.search.query import TypedWord, read_words
-from portal.search.ranking import Field, Synonyms, build_plan, default_synonyms
+from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -44,6 +45,7 @@ from portal.search.results import (
     Suggestion,
     WriteOutcome,
 )
+from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange, page_of
 
 READ_TIMEOUT_S = 1.5
 ADMIN_TIMEOUT_S = 30.0
@@ -66,10 +68,12 @@ class OpenSearchEngine:
         prefix: str,
         ca: Path | None = None,
         for_writing: bool = False,
-        synonyms: Callable[[], Synonyms] = default_synonyms,
+        guidance: Callable[[], Guidance] = default_guidance,
+        second: SecondStage | None = None,
     ) -> None:
         self._prefix = prefix
-        self._synonyms = synonyms
+        self._guidance = guidance
+        self._second = second or SecondStage()
         self._faults = Faults(", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts))
         several = len(hosts) > 1
         self._client = OpenSearch(
@@ -91,27 +95,44 @@ class OpenSearchEngine:
     def search(self, request: SearchRequest) -> SearchResult:
         """See `SearchEngine.search`."""
         began = time.perf_counter()
-        asked = Search(request, self._synonyms())
+        asked = self._asked(request)
         if asked.plan.finds_nothing:
             return nothing_found(request, self.name)
-        body = asked.body()
-        parameters = {"include_named_queries_score": "true"} if asked.is_explained else {}
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body, params=parameters))
+        pinned = self._pinned(asked)
+        window = self._second.window_of(request, len(pinned))
+        answer = self._ask(asked.body(window), asked.parameters)
+        found = {hit["_id"]: hit for hit in answer["hits"]["hits"]}
+        page = page_of(self._second.stages, window, pinned, [candidate_of(hit) for hit in found.values()], request)
+        sources = {name: hit["_source"] for name, hit in found.items() if "_source" in hit}
+        if wanted := [candidate.id for candidate in page if candidate.id not in sources]:
+            sources |= {hit["_id"]: hit["_source"] for hit in self._ask(asked.texts_body(wanted))["hits"]["hits"]}
         marker = Marker(asked.plan) if request.with_highlights else None
-        hits = tuple(asked.hit(found, marker) for found in answer["hits"]["hits"])
+        hits = tuple(asked.hit(c, sources[c.id], found.get(c.id), marker) for c in page if c.id in sources)
         missing = self._missing(asked, marker.seen if marker else ()) if request.with_correction else []
         return SearchResult(
             query=request.text,
             engine=self.name,
-            total=answer["hits"]["total"]["value"],
+            total=answer["hits"]["total"]["value"] + len(pinned),
             hits=hits,
             facets=asked.facets(answer.get("aggregations", {})),
             did_you_mean=self._correction(asked, missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
+            rules=asked.steering.rules,
             page=request.page,
             size=request.size,
             took_ms=round((time.perf_counter() - began) * 1000, 2),
         )
+
+    def _asked(self, request: SearchRequest) -> Search:
+        return Search(request, request.guidance or self._guidance(), self._second)
+
+    def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
+        return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))
+
+    def _pinned(self, asked: Search) -> list[Candidate]:
+        if not asked.steering.pinned or order_of(asked.request) is not None:
+            return []
+        return asked.pinned(self._ask(asked.pinned_body()))
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
@@ -139,7 +160,7 @@ class OpenSearchEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        plan = build_plan(read_words(text), is_staff=viewer.is_staff, synonyms=self._synonyms())
+        plan = self._guidance().plan(read_words(text), is_staff=viewer.is_staff)
         if not plan.matching:
             return ()
         query = planned_query(plan, viewer)
@@ -164,12 +185,12 @@ class OpenSearchEngine:
 
     def correct(self, request: SearchRequest) -> str | None:
         """See `SearchEngine.correct`."""
-        asked = Search(request, self._synonyms())
+        asked = self._asked(request)
         return self._correction(asked, self._missing(asked, ()))
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
-        asked = Search(replace(request, explain=True), self._synonyms())
+        asked = self._asked(replace(request, explain=True))
         own: Json = {"ids": {"values": [document_id]}}
 
         def find(*filters: Json) -> Json | None:
@@ -185,6 +206,8 @@ class OpenSearchEngine:
             return Explanation(id=document_id, presence=Presence.WITHDRAWN)
         if find(*rights_of(request.viewer)) is None:
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
+        if document_id in asked.steering.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN)
         query = asked.query()
         if asked.plan.finds_nothing or find(query) is None:
             return Explanation(id=document_id, presence=Presence.NO_MATCH)
@@ -195,6 +218,19 @@ class OpenSearchEngine:
                 id=document_id, presence=Presence.FILTERED, matched_fields=matched_fields(scored), filters=kept_out
             )
         score = float(scored["_score"])
+        pinned = self._pinned(asked)
+        first = self._ask(asked.body(Window(0, FIRST, is_arranged=True)))["hits"]["hits"]
+        together = [*pinned, *map(candidate_of, first)][:FIRST]
+        arranged = [candidate.id for candidate in arrange(self._second.stages, together, request)]
+        if document_id in arranged:
+            return Explanation(
+                id=document_id,
+                presence=Presence.FOUND,
+                rank=arranged.index(document_id) + 1,
+                score=score,
+                matched_fields=matched_fields(scored),
+            )
+        query = asked.query(with_pinned=False)
         query["bool"]["filter"].extend(asked.chosen.values())
         # Scores are single floats: what differs in the last digit stands on the same rank.
         better = {"query": query, "size": 0, "track_total_hits": True, "min_score": score * (1 + 1e-6)}
@@ -202,7 +238,7 @@ class OpenSearchEngine:
         return Explanation(
             id=document_id,
             presence=Presence.FOUND,
-            rank=answer["hits"]["total"]["value"] + 1,
+            rank=answer["hits"]["total"]["value"] + len(pinned) + 1,
             score=score,
             matched_fields=matched_fields(scored),
         )
@@ -277,7 +313,7 @@ class OpenSearchEngine:
         text = corrections.corrected(asked.request.text, missing, near)
         if text is None:
             return None
-        again = Search(replace(asked.request, text=text), ())
+        again = self._asked(replace(asked.request, text=text))
         query = again.query()
         query["bool"]["filter"].extend(again.chosen.values())
         body = {"query": query, "size": 0, "terminate_after": 1}

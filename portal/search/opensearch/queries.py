@@ -32,6 +32,11 @@ def constant(query: Json, score: float) -> Json:
     return {"constant_score": {"filter": query, "boost": score}}
 
 
+def any_query(ways: list[Json]) -> Json:
+    """Match what one of several queries matches."""
+    return {"bool": {"should": ways, "minimum_should_match": 1}}
+
+
 def clause_query(clause: Clause) -> Json:
     """Return the query that a clause of the plan becomes."""
     name = NAMES[clause.field]

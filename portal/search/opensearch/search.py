@@ -1,17 +1,20 @@
 """One request as OpenSearch is asked it, and its answer read: hits, facets, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from portal.search import stored
 from portal.search.asking import counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
+from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
-from portal.search.opensearch.queries import Json, clause_query, planned_query
+from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
 from portal.search.query import Query
-from portal.search.ranking import Plan, Synonyms, build_plan
+from portal.search.ranking import Plan
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, MatchedField
+from portal.search.stages import Candidate, SecondStage, Window
 
 REFINED = 200
 SHOWN = [
@@ -19,36 +22,57 @@ SHOWN = [
     *(facet.name for facet in FACETS.values() if not facet.is_dates and facet.name != "kind"),
 ]  # fmt: skip
 TEXTS = ["lead", "body", "sections", "attachments"]
+ORDERING: list[Json | str] = [{"field": "updated_at", "format": "epoch_millis"}, "popularity", "helpfulness"]
 
 
 class Search:
     """One request as OpenSearch is asked it."""
 
-    def __init__(self, request: SearchRequest, synonyms: Synonyms) -> None:
+    def __init__(self, request: SearchRequest, guidance: Guidance, second: SecondStage) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms)
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff)
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
+        self.second = second
+        self.steering = second.steering_of(request)
 
-    def query(self, plan: Plan | None = None) -> Json:
-        """Return rights, words and typed operators; the chosen facets stand outside of it."""
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """What is asked beside the body: for staff who want reasons, the score of each named query."""
+        return {"include_named_queries_score": "true"} if self.is_explained else {}
+
+    def query(self, plan: Plan | None = None, *, with_pinned: bool = True) -> Json:
+        """Return rights, words and typed operators; the chosen facets stand outside of it.
+
+        What is pinned is found as by its words, or left out where it is looked up by itself.
+        """
         query = planned_query(plan or self.plan, self.viewer, is_named=self.is_explained)
+        left_out = list(self.steering.hidden)
+        if self.steering.pinned and with_pinned:
+            ways = [query, _constant_ids(self.steering.pinned)]
+            query = {"bool": {"filter": rights_of(self.viewer), "must_not": [], "must": [any_query(ways)]}}
+        else:
+            left_out += self.steering.pinned
+        if left_out:
+            query["bool"]["must_not"].append({"ids": {"values": left_out}})
+        query["bool"]["filter"] += self._operators()
+        return query
+
+    def _operators(self) -> list[Json]:
+        filters: list[Json] = []
         for name, values in self.words.operators.items():
             if name == "id":
                 keys = [stored.identifier_key(value) for value in values]
-                query["bool"]["filter"].append({"terms": {"identifier_keys": keys}})
+                filters.append({"terms": {"identifier_keys": keys}})
             else:
-                query["bool"]["filter"].append({"terms": {name: list(values)}})
-        return query
+                filters.append({"terms": {name: list(values)}})
+        return filters
 
-    def body(self) -> Json:
+    def body(self, window: Window) -> Json:
         """Return the whole request: query, page, order, facets."""
         request = self.request
-        shown = list(SHOWN)
-        if request.with_highlights:
-            shown += [*TEXTS, "internal"] if self.viewer.is_staff else TEXTS
         order = order_of(request)
         plan = self.plan
         if order:
@@ -57,13 +81,19 @@ class Search:
             plan = replace(plan, refining=())
         body: Json = {
             "query": self.query(plan),
-            "from": request.offset,
-            "size": request.size,
+            "from": window.offset,
+            "size": window.size,
             "track_total_hits": True,
-            "_source": shown,
+            **self._given(window),
         }
+        apart: Json = {}
         if self.chosen:
-            body["post_filter"] = {"bool": {"filter": list(self.chosen.values())}}
+            apart["filter"] = list(self.chosen.values())
+        if self.steering.pinned and not order:
+            # Facets count what is pinned; it is not ranked among the others.
+            apart["must_not"] = [{"ids": {"values": list(self.steering.pinned)}}]
+        if apart:
+            body["post_filter"] = {"bool": apart}
         if order:
             body["sort"] = [{order: {"order": "desc", "missing": "_last"}}, {"id": {"order": "asc"}}]
         elif self.plan.refining and not self.is_explained:
@@ -74,15 +104,45 @@ class Search:
             body["aggs"] = self._aggregations()
         return body
 
-    def hit(self, found: Json, marker: Marker | None) -> Hit:
-        """Make a hit of what was found."""
+    def _given(self, window: Window) -> Json:
+        """Return what the answer holds of each document: what orders candidates, else all that is shown."""
+        if window.is_arranged:
+            return {"_source": False, "docvalue_fields": ORDERING}
+        return {"_source": self.shown}
+
+    @property
+    def shown(self) -> list[str]:
+        """The stored fields that hits are made of."""
+        if not self.request.with_highlights:
+            return SHOWN
+        return [*SHOWN, *TEXTS, "internal"] if self.viewer.is_staff else [*SHOWN, *TEXTS]
+
+    def pinned_body(self) -> Json:
+        """Return the request for what is pinned to the words, within rights and chosen filters."""
+        filters = [*rights_of(self.viewer), *self._operators(), *self.chosen.values()]
+        query = {"bool": {"filter": [*filters, {"ids": {"values": list(self.steering.pinned)}}]}}
+        return {"query": query, "size": len(self.steering.pinned), "_source": False, "docvalue_fields": ORDERING}
+
+    def texts_body(self, ids: Sequence[str]) -> Json:
+        """Return the request for all that is shown of these documents."""
+        query = {"bool": {"filter": [*rights_of(self.viewer), {"ids": {"values": list(ids)}}]}}
+        return {"query": query, "size": len(ids), "_source": self.shown, "track_total_hits": False}
+
+    def pinned(self, answer: Json) -> list[Candidate]:
+        """Read the pinned documents, in the order in which they were pinned."""
+        found = {hit["_id"]: replace(candidate_of(hit), is_pinned=True) for hit in answer["hits"]["hits"]}
+        return [found[name] for name in self.steering.pinned if name in found]
+
+    def hit(self, candidate: Candidate, source: Json, found: Json | None, marker: Marker | None) -> Hit:
+        """Make a hit of a candidate, what is stored of it, and how it was found."""
         return stored.build_hit(
-            found["_id"],
-            found["_source"],
-            score=found.get("_score") or 0.0,
+            candidate.id,
+            source,
+            score=candidate.score,
             marker=marker,
             is_staff=self.viewer.is_staff,
-            matched_fields=matched_fields(found) if self.is_explained else (),
+            matched_fields=matched_fields(found) if self.is_explained and found else (),
+            is_pinned=candidate.is_pinned,
         )
 
     def facets(self, answer: Json) -> dict[str, tuple[FacetValue, ...]]:
@@ -134,6 +194,24 @@ class Search:
                 limits["lt"] = period.ends_at.isoformat()
             ways.append({"range": {"updated_at": limits}})
         return {"bool": {"should": ways, "minimum_should_match": 1}}
+
+
+def candidate_of(found: Json) -> Candidate:
+    """Read a candidate for the second stage out of a found document."""
+    values = found.get("fields", {})
+    moment = values.get("updated_at")
+    return Candidate(
+        id=found["_id"],
+        score=found.get("_score") or 0.0,
+        updated_at=datetime.fromtimestamp(int(moment[0]) / 1000, UTC) if moment else None,
+        popularity=float(values.get("popularity", (0.0,))[0]),
+        helpfulness=float(values.get("helpfulness", (0.5,))[0]),
+        read=lambda: found.get("_source", {}),
+    )
+
+
+def _constant_ids(ids: Sequence[str]) -> Json:
+    return constant({"ids": {"values": list(ids)}}, 0.0)
 
 
 def matched_fields(found: Json) -> tuple[MatchedField, ...]:
