@@ -2,6 +2,7 @@
 
 Four things have a meaning: "quotes", -word, and `kind:` `tag:` `product:` `id:`.  Everything else is words.  In a text
 too long to be typed as a query (a pasted e-mail, a log) only words count: a quote or a dash in it is not meant for us.
+A whole sentence in quotes is a quotation: its words are sought, not their order.
 """
 
 import re
@@ -13,8 +14,10 @@ from types import MappingProxyType
 
 from portal.search import analysis
 from portal.search.document import Kind
+from portal.search.wording import ASKING, FUNCTION_WORDS, PARTICLES, WEAK_WORDS
 
 LONGEST_OPERATED = 200
+LONGEST_PHRASE = 8
 MOST_TERMS = 120
 MOST_PAIRS = 40
 MOST_CHARACTERS = 120
@@ -25,33 +28,6 @@ OPERATORS = ("kind", "tag", "product", "id")
 
 _OPERATOR = re.compile(r"(kind|tag|product|id)[:：](\"[^\"]*\"|\S+)", re.IGNORECASE)
 
-# Words that say how something is asked and not what: taken out of a query, never out of the index.
-_FUNCTION_WORDS = """
-a about after again all also am an and any anybody anyone anything are aren't as ask asked asking at
-be because been before being between both but by
-can can't cannot could couldn't
-describe describes described did didn't do does doesn't doing don't done during
-each either else ever every everyone everything explain explains
-few find for from further
-get gets getting give gives go goes going gonna got gotten
-had has hasn't have haven't having he hello help her here hers hey hi him his how however
-i i'd i'll i'm i've if in info information into is isn't it it's its itself
-just kind kindly know knows known
-let let's like likely look looking lot
-made make makes making many may maybe me mean means might mine more most much must my myself
-need needed needs neither no nor not now
-of off ok okay on once one only onto or other others our ours out over own
-people perhaps please possible
-quite rather really regarding related
-said same say says see seem seems shall she should shouldn't show so some somebody someone something such sure
-tell than thank thanks that that's the their them then there there's these they they're thing things think this
-those though through to too toward towards trying
-under unless until up upon us use used uses using usually
-very via want wanted wants was wasn't way we we're well were weren't what what's when where whether which while who
-who's whom whose why will with within without won't wonder wondering would wouldn't
-yes yet you you're your yours yourself
-"""
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +43,16 @@ class Query:
     """The parts of a query, analysed; engines build their queries from these alone.
 
     `terms` are stems and character pairs without function words, each once; `words` the same as written, without
-    Chinese.  `typed` are the content words for messages to people.  `pairs` are neighbouring Latin terms of the whole
-    text with at least one content word.  `characters` are its Chinese and Japanese characters.  `phrases` must stand
-    as they are, `negations` must not; both are terms in order.  `sequence` is the whole text's terms in order, for
-    synonyms.
+    Chinese; those of them that are in `weak` tell little apart.  `typed` are the content words for messages to people.
+    `pairs` are neighbouring Latin terms of the whole text with at least one content word.  `characters` are its Chinese
+    and Japanese characters.  `phrases` must stand as they are, `negations` must not; both are terms in order.
+    `sequence` is the whole text's terms in order, for synonyms.
     """
 
     text: str
     terms: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    weak: frozenset[str] = frozenset()
     typed: tuple[TypedWord, ...] = ()
     sequence: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
@@ -125,18 +102,21 @@ def _analysed(text: str, parts: _Parts) -> Query:
     plain = analysis.fold(" ".join(parts.plain))
     quoted = analysis.fold(" ".join(parts.phrases))
     words = [_Word(word) for word in analysis.cut(plain)]
-    content = [word for word in words if word.counts] or words
+    content = [word for word in _without_asking(words) if word.counts] or words
     phrases = [phrase for phrase in map(analysis.terms, parts.phrases) if phrase]
     scoring = [*(term for word in content for term in word.terms), *(term for phrase in phrases for term in phrase)]
     unlike = [word.plain for word in content if not word.is_east_asian and word.plain]
+    characters = [ch for word in content if word.is_east_asian for ch in analysis.characters_of(word.text)]
+    weak = frozenset(form for word in content if word.is_weak for form in (word.plain, *word.terms))
     return Query(
         text=text,
         terms=_distinct(scoring, MOST_TERMS),
         words=_distinct([*unlike, *analysis.words_of(quoted)], MOST_TERMS),
+        weak=frozenset() if weak.issuperset(scoring) else weak,
         typed=tuple(TypedWord(w.text, tuple(w.terms)) for w in {w.text: w for w in content}.values() if w.terms),
         sequence=tuple(term for word in words for term in word.terms)[: 2 * MOST_TERMS],
         pairs=_pairs(words),
-        characters=_distinct(analysis.characters_of(f"{plain} {quoted}"), MOST_CHARACTERS),
+        characters=_distinct([*characters, *analysis.characters_of(quoted)], MOST_CHARACTERS),
         codes=_distinct(analysis.codes_of(f"{plain} {quoted}"), MOST_PAIRS),
         phrases=tuple(map(tuple, phrases)),
         negations=tuple(tuple(terms) for terms in map(analysis.terms, parts.negations) if terms),
@@ -147,7 +127,7 @@ def _analysed(text: str, parts: _Parts) -> Query:
 class _Word:
     """One word of a query: as typed, as analysed, and whether it says what is sought."""
 
-    __slots__ = ("counts", "is_east_asian", "plain", "terms", "text")
+    __slots__ = ("counts", "is_east_asian", "is_weak", "plain", "terms", "text")
 
     def __init__(self, text: str) -> None:
         lower = text.lower()
@@ -156,7 +136,18 @@ class _Word:
         self.is_east_asian = analysis.is_run(text)
         self.plain = lower.removesuffix("'s")
         # IT, US or WHO in capitals are names; a whole query in capitals is cleaned like any other by its stems' rarity.
-        self.counts = not (lower in FUNCTION_WORDS and not (len(text) > 1 and text.isupper()))
+        is_name = len(text) > 1 and text.isupper()
+        self.counts = is_name or lower not in FUNCTION_WORDS
+        self.is_weak = not is_name and lower in WEAK_WORDS
+
+
+def _without_asking(words: Iterable[_Word]) -> Iterator[_Word]:
+    """Take the words of asking out of Chinese; what stood between them stays apart."""
+    for word in words:
+        if word.is_east_asian and ASKING.search(word.text):
+            yield from (_Word(piece) for piece in ASKING.split(word.text) if piece and piece not in PARTICLES)
+        else:
+            yield word
 
 
 def _split(text: str, parts: _Parts) -> None:
@@ -172,7 +163,9 @@ def _split(text: str, parts: _Parts) -> None:
         negated = begins and character == "-" and at + 1 < length and _may_follow_minus(text[at + 1])
         start = at + 1 if negated else at
         if (closing := QUOTES.get(text[start])) and (end := text.find(closing, start + 1)) > start:
-            (parts.negations if negated else parts.phrases).append(text[start + 1 : end])
+            quoted = text[start + 1 : end]
+            is_phrase = len(analysis.cut(analysis.fold(quoted))) <= LONGEST_PHRASE
+            (parts.negations if negated else parts.phrases if is_phrase else parts.plain).append(quoted)
             at = end + 1
             begins = True
             continue

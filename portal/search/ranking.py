@@ -30,11 +30,11 @@ class Field(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What each clause counts."""
+    """What each clause counts; `weak` is the share of words that tell little apart."""
 
-    all: float = 1.0
+    all: float = 0.8
     title: float = 0.5
-    lead: float = 0.15
+    lead: float = 0.3
     words: float = 0.5
     characters: float = 0.6
     title_characters: float = 0.5
@@ -42,6 +42,7 @@ class Weights:
     codes: float = 1.0
     synonyms: float = 0.3
     internal: float = 0.8
+    weak: float = 0.5
 
 
 WEIGHTS = Weights()
@@ -114,8 +115,12 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
     refining: list[Clause] = []
 
     def add(into: list[Clause], field: Field, terms: Iterable[str], weight: float) -> None:
-        if weight and (found := tuple(terms)):
-            into.append(Clause(field=field, terms=found, weight=weight))
+        found = tuple(terms)
+        strong = tuple(term for term in found if term not in query.weak)
+        weak = tuple(term for term in found if term in query.weak)
+        for some, share in ((strong, weight), (weak, weight * weights.weak)):
+            if share and some:
+                into.append(Clause(field=field, terms=some, weight=share))
 
     singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
     add(matching, Field.ALL, query.terms, weights.all)

@@ -35,7 +35,7 @@ def build_indexed(item: Document | Tombstone, key: int) -> tantivy.Document:
 
 def _add_terms(document: tantivy.Document, item: Document) -> None:
     folded = analysis.fold("\n".join(stored.texts_of(item)))
-    title = analysis.fold(item.title)
+    title = analysis.fold(stored.title_of(item))
     terms, words = analysis.terms_and_words_of(folded)
     fields = {
         Field.ALL: terms,

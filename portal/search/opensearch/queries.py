@@ -11,11 +11,11 @@ Json = dict[str, Any]
 
 NAMES: Mapping[Field, str] = {
     Field.ALL: "all",
-    Field.TITLE: "title",
+    Field.TITLE: "searched_title",
     Field.LEAD: "first_lines",
     Field.WORDS: "all.words",
     Field.CHARACTERS: "all.characters",
-    Field.TITLE_CHARACTERS: "title.characters",
+    Field.TITLE_CHARACTERS: "searched_title.characters",
     Field.CODES: "codes",
     Field.INTERNAL: "internal",
 }
