@@ -16,7 +16,7 @@ from portal.access import ANONYMOUS, Role, Viewer, viewer_for
 from portal.accounts.models import User
 from portal.extensions import db
 from portal.search import evaluation
-from portal.search.answer import answer
+from portal.search.answer import answer, search_corrected
 from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.request import LONGEST_TEXT, RequestError, SearchRequest
@@ -93,7 +93,7 @@ def evaluate(*, queries: Path, qrels: Path, source: str | None, worst: int, as_j
     try:
         for query in track(judged, description="Asking", console=Console(stderr=True), disable=as_json):
             began = time.perf_counter()
-            hits = engine().search(replace(base, text=query.text[:LONGEST_TEXT])).hits
+            hits = search_corrected(replace(base, text=query.text[:LONGEST_TEXT]), engine=engine()).hits
             took_ms = (time.perf_counter() - began) * 1000
             scores.append(evaluation.score(query, [_external_id(hit) for hit in hits], took_ms))
     except EngineError as error:

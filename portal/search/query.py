@@ -20,6 +20,8 @@ LONGEST_OPERATED = 200
 LONGEST_PHRASE = 8
 MOST_TERMS = 120
 MOST_PAIRS = 40
+MOST_JOINED = 8
+SHORTEST_PINYIN, LONGEST_PINYIN = 3, 24
 MOST_CHARACTERS = 120
 MOST_OPERATORS = 20
 LONGEST_LIKENESS = 2_000
@@ -27,7 +29,6 @@ QUOTES = {'"': '"', "＂": "＂", "“": "”", "„": "“", "「": "」"}
 OPERATORS = ("kind", "tag", "product", "id")
 
 _OPERATOR = re.compile(r"(kind|tag|product|id)[:：](\"[^\"]*\"|\S+)", re.IGNORECASE)
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,26 @@ class TypedWord:
     terms: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """An operator as it stands in the text: `text[start:end]`."""
+
+    name: str
+    value: str
+    start: int
+    end: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """The parts of a query, analysed; engines build their queries from these alone.
 
     `terms` are stems and character pairs without function words, each once; `words` the same as written, without
     Chinese; those of them that are in `weak` tell little apart.  `typed` are the content words for messages to people.
-    `pairs` are neighbouring Latin terms of the whole text with at least one content word.  `characters` are its Chinese
-    and Japanese characters.  `phrases` must stand as they are, `negations` must not; both are terms in order.
-    `sequence` is the whole text's terms in order, for synonyms.
+    `pairs` are neighbouring Latin terms of the whole text with at least one content word, `joined` the same words
+    written as one (log in, login), `pinyin` the whole text as one where it may be Chinese in Latin letters.
+    `characters` are its Chinese and Japanese characters.  `phrases` must stand as they are, `negations` must not; both
+    are terms in order.  `sequence` is the whole text's terms in order, for synonyms.  `marks` are the operators in it.
     """
 
     text: str
@@ -56,16 +68,24 @@ class Query:
     typed: tuple[TypedWord, ...] = ()
     sequence: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    joined: tuple[str, ...] = ()
+    pinyin: str = ""
     characters: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
     phrases: tuple[tuple[str, ...], ...] = ()
     negations: tuple[tuple[str, ...], ...] = ()
     operators: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    marks: tuple[Mark, ...] = ()
 
     @property
     def ranks(self) -> bool:
         """There are words by which hits can be ranked."""
         return bool(self.terms or self.phrases or self.codes)
+
+    @property
+    def may_loosen(self) -> bool:
+        """Its Chinese may be sought character by character, or it may be pinyin, when its words stand nowhere."""
+        return bool(self.characters or self.pinyin) and not self.phrases
 
     @property
     def is_empty(self) -> bool:
@@ -79,6 +99,7 @@ class _Parts:
     phrases: list[str] = field(default_factory=list)
     negations: list[str] = field(default_factory=list)
     operators: dict[str, list[str]] = field(default_factory=dict)
+    marks: list[Mark] = field(default_factory=list)
 
 
 @lru_cache(maxsize=512)
@@ -95,7 +116,7 @@ def parse(text: str) -> Query:
 def read_words(text: str) -> Query:
     """Read the beginning of a longer text as words alone, to find what is like it."""
     query = _analysed("", _Parts(plain=[text[:LONGEST_LIKENESS]]))
-    return replace(query, pairs=())
+    return replace(query, pairs=(), joined=())
 
 
 def _analysed(text: str, parts: _Parts) -> Query:
@@ -116,11 +137,14 @@ def _analysed(text: str, parts: _Parts) -> Query:
         typed=tuple(TypedWord(w.text, tuple(w.terms)) for w in {w.text: w for w in content}.values() if w.terms),
         sequence=tuple(term for word in words for term in word.terms)[: 2 * MOST_TERMS],
         pairs=_pairs(words),
+        joined=_joined(words),
+        pinyin=_pinyin(words),
         characters=_distinct([*characters, *analysis.characters_of(quoted)], MOST_CHARACTERS),
         codes=_distinct(analysis.codes_of(f"{plain} {quoted}"), MOST_PAIRS),
         phrases=tuple(map(tuple, phrases)),
         negations=tuple(tuple(terms) for terms in map(analysis.terms, parts.negations) if terms),
         operators=MappingProxyType({name: tuple(dict.fromkeys(values)) for name, values in parts.operators.items()}),
+        marks=tuple(parts.marks),
     )
 
 
@@ -200,6 +224,7 @@ def _take_operator(text: str, at: int, parts: _Parts) -> int:
     elif name in ("tag", "product"):
         value = value.lower()
     parts.operators.setdefault(name, []).append(value)
+    parts.marks.append(Mark(name, value, at, match.end()))
     return match.end()
 
 
@@ -211,6 +236,23 @@ def _pairs(words: list[_Word]) -> tuple[tuple[str, str], ...]:
         if left.terms and right.terms and left.terms != right.terms:
             found.append((left.terms[-1], right.terms[0]))
     return tuple(dict.fromkeys(found))[:MOST_PAIRS]
+
+
+def _pinyin(words: list[_Word]) -> str:
+    together = "".join(word.text for word in words).lower()
+    fits = SHORTEST_PINYIN <= len(together) <= LONGEST_PINYIN
+    return together if fits and together.isascii() and together.isalpha() else ""
+
+
+def _joined(words: list[_Word]) -> tuple[str, ...]:
+    if len(words) > MOST_JOINED:
+        return ()
+    found: list[str] = []
+    for left, right in pairwise(words):
+        together = left.text + right.text
+        if (left.counts or right.counts) and together.isascii() and together.isalpha() and len(together) > 2:
+            found += analysis.terms_of(together)
+    return tuple(dict.fromkeys(found))
 
 
 def _distinct(values: Iterable[str], most: int) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ class Field(StrEnum):
     TITLE_CHARACTERS = "title_characters"
     CODES = "codes"
     INTERNAL = "internal"
+    PINYIN = "pinyin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class Weights:
     title_characters: float = 0.5
     pairs: float = 0.4
     codes: float = 1.0
+    pinyin: float = 1.0
+    joined: float = 0.5
     synonyms: float = 0.3
     internal: float = 0.8
     weak: float = 0.5
@@ -50,12 +53,16 @@ WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """Terms sought in one field: each for itself, or (`is_phrase`) next to one another in this order."""
+    """Terms sought in one field: each for itself, or (`is_phrase`) next to one another in this order.
+
+    `is_prefix` seeks values that begin with the one term, whatever it weighs the same for each.
+    """
 
     field: Field
     terms: tuple[str, ...]
     weight: float = 1.0
     is_phrase: bool = False
+    is_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +113,13 @@ def read_synonyms(lines: Iterable[str]) -> Synonyms:
     return tuple(groups)
 
 
-def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights: Weights = WEIGHTS) -> Plan:
-    """Turn a query into what is sought where.  Internal text is in the plan of staff alone."""
+def build_plan(
+    query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights: Weights = WEIGHTS, is_loose: bool = False
+) -> Plan:
+    """Turn a query into what is sought where.  Internal text is in the plan of staff alone.
+
+    A loose plan is for words that match nothing: it also matches single Chinese characters, and titles by pinyin.
+    """
     if not query.ranks and query.text and query.is_empty:
         return Plan(finds_nothing=True)
     matching: list[Clause] = []
@@ -122,10 +134,15 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
             if share and some:
                 into.append(Clause(field=field, terms=some, weight=share))
 
-    singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
+    singles = query.characters
+    if not is_loose:
+        singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
     add(matching, Field.ALL, query.terms, weights.all)
     add(matching, Field.CHARACTERS, singles, weights.characters)
     add(matching, Field.CODES, query.codes, weights.codes)
+    add(matching, Field.ALL, (term for term in query.joined if term not in query.terms), weights.joined)
+    if is_loose and query.pinyin:
+        matching.append(Clause(field=Field.PINYIN, terms=(query.pinyin,), weight=weights.pinyin, is_prefix=True))
     matching.extend(_synonym_clauses(query, synonyms, weights.synonyms))
     if is_staff:
         add(matching, Field.INTERNAL, query.terms, weights.internal)

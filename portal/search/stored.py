@@ -217,10 +217,14 @@ def build_hit(
     snippets: tuple[Markup, ...] = ()
     section = None
     in_internal = False
+    file = ""
+    seen: frozenset[str] = frozenset()
     if marker is not None:
         found = marker.snippets(_parts(stored, is_staff=is_staff))
         snippets = found.passages
         in_internal = found.in_internal
+        file = found.file
+        seen = frozenset(marker.seen_here)
         if found.section is not None:
             data = stored["sections"][found.section]
             section = MatchedSection(anchor=data.get("anchor", ""), heading=data.get("heading", ""))
@@ -246,6 +250,8 @@ def build_hit(
         section=section,
         in_internal=in_internal,
         is_pinned=is_pinned,
+        file=file,
+        seen_terms=seen,
         matched_fields=tuple(matched_fields),
     )
 
@@ -259,7 +265,9 @@ def searched_text(stored: Mapping[str, Any], *, is_staff: bool) -> str:
 def _parts(stored: Mapping[str, Any], *, is_staff: bool) -> list[Part]:
     parts = [Part(str(stored[name])) for name in ("lead", "body") if stored.get(name)]
     parts += [Part(str(s.get("text", "")), number) for number, s in enumerate(stored.get("sections", ()))]
-    parts += [Part(str(a.get("text", ""))) for a in stored.get("attachments", ())]
+    for file in stored.get("attachments", ()):
+        name = str(file.get("name", ""))
+        parts += [Part(str(file.get("text", "")), file=name), Part(name, file=name)]
     if is_staff and stored.get("internal"):
         parts.append(Part(str(stored["internal"]), None, is_internal=True))
     return parts

@@ -18,6 +18,7 @@ from portal.search.results import FacetValue, Hit, SearchResult
 
 blueprint = Blueprint("search", __name__)
 MOST_SHOWN = 30
+MOST_TOLD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,15 @@ class Chip:
     title: str
     label: str
     remaining: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypedChip:
+    """An operator that was typed among the words, and the words without it."""
+
+    name: str
+    label: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +66,29 @@ class ResultsPage:
             for name, values in self.asked.filters.items()
             for value in values
         ]
+
+    @property
+    def typed_chips(self) -> list[TypedChip]:
+        """The `kind:` `tag:` `product:` `id:` that were typed, in their order."""
+        text = self.asked.text
+        return [
+            TypedChip(name=mark.name, label=mark.value, words=f"{text[: mark.start]}{text[mark.end :]}".strip())
+            for mark in self.asked.query.marks
+        ]
+
+    def missing_from(self, hit: Hit) -> list[str]:
+        """Return the typed words that a hit lacks, when none of the shown ones has all of them."""
+        missing = [self._missing(each) for each in self.result.hits]
+        if self.result.corrected_from or not missing or not all(missing):
+            return []
+        return self._missing(hit)
+
+    def _missing(self, hit: Hit) -> list[str]:
+        # A code may be found in another spelling than it was typed in.
+        words = [word for word in self.asked.query.typed if not any(ch.isdigit() for ch in word.text)]
+        if len(words) > MOST_TOLD or not hit.seen_terms:
+            return []
+        return [word.text for word in words if hit.seen_terms.isdisjoint(word.terms)]
 
     @property
     def shown_facets(self) -> list[tuple[str, str]]:

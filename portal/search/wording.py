@@ -67,6 +67,5 @@ ASKING = re.compile(
 
 # What may be left over between words of asking and is no word of content by itself.
 PARTICLES = frozenset(
-    "的了我你您他她它在是有和与及或被把给让对从到会要能该"
-    "都也还就才很太最吧呢吗啊呀哦嘛么个着过那这去来"
+    "的了我你您他她它在是有和与及或被把给让对从到会要能该都也还就才很太最吧呢吗啊呀哦嘛么个着过那这去来"
 )

@@ -18,6 +18,7 @@ NAMES: Mapping[Field, str] = {
     Field.TITLE_CHARACTERS: "searched_title.characters",
     Field.CODES: "codes",
     Field.INTERNAL: "internal",
+    Field.PINYIN: "pinyin",
 }
 
 
@@ -39,6 +40,8 @@ def any_query(ways: list[Json]) -> Json:
 def clause_query(clause: Clause) -> Json:
     """Return the query that a clause of the plan becomes."""
     name = NAMES[clause.field]
+    if clause.is_prefix:
+        return constant({"prefix": {name: {"value": clause.terms[0]}}}, clause.weight)
     if clause.weight == 0 and not clause.is_phrase:
         return {"terms": {name: list(clause.terms)}}
     # The terms are analysed already; the search analyzer only takes them apart at the spaces.
