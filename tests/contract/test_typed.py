@@ -18,7 +18,7 @@ MORE: list[Document] = [
     document(202, "Heat pump", "A heat pump warms the house. Connect it with the wifi button."),
     document(203, "Guests", "To log in as a guest, ask the desk."),
     document(
-        204, "热泵电费", "出水温度太高时会多耗电。水有咸味。", language="zh", other_titles=("Electricity bill of the boiler",)
+        204, "热泵电费", "温度太高时会多耗电。水有咸味。", language="zh", other_titles=("Electricity bill of a boiler",)
     ),
     document(205, "Secret tuning", "The zanzibarium valve.", readers=frozenset({STAFF})),
     document(206, "Delivery note", "See the attached file.", attachments=(
