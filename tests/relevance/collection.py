@@ -54,7 +54,7 @@ def own_collection() -> Collection:
     return Collection(OWN, tuple(documents), tuple(queries))
 
 
-def open_collections(folder: Path) -> list[Collection]:
+def open_collections(folder: Path, *, ask_all: bool = False) -> list[Collection]:
     """Read the open collections; their documents are numbered on, so that one index can hold them all."""
     found = []
     number = 0
@@ -71,7 +71,7 @@ def open_collections(folder: Path) -> list[Collection]:
                     )
                 )  # fmt: skip
         judged, _ = load_judged(folder / name / "queries.jsonl", folder / name / "qrels.tsv")
-        found.append(Collection(name, tuple(documents), tuple(judged[::every])))
+        found.append(Collection(name, tuple(documents), tuple(judged if ask_all else judged[::every])))
     return found
 
 

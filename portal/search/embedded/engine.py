@@ -32,7 +32,7 @@ from portal.search.embedded.search import Search
 from portal.search.engine import BadQuery, EngineDown
 from portal.search.highlight import Marker
 from portal.search.query import read_words
-from portal.search.ranking import Synonyms, build_plan, default_synonyms
+from portal.search.ranking import WEIGHTS, Synonyms, Weights, build_plan, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -88,10 +88,12 @@ class EmbeddedEngine:
         *,
         synonyms: Callable[[], Synonyms] = default_synonyms,
         second: SecondStage | None = None,
+        weights: Weights = WEIGHTS,
     ) -> None:
         self._folder = Folder(folder)
         self._synonyms = synonyms
         self._second = second or SecondStage()
+        self._weights = weights
         self._schema = build_schema()
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
@@ -113,7 +115,9 @@ class EmbeddedEngine:
         return self._asked(searcher, request, is_loose=loosely).result()
 
     def _asked(self, searcher: tantivy.Searcher, request: SearchRequest, *, is_loose: bool = False) -> Search:
-        return Search(self._schema, searcher, request, self._synonyms(), self._second, is_loose=is_loose)
+        return Search(
+            self._schema, searcher, request, self._synonyms(), self._second, is_loose=is_loose, weights=self._weights
+        )
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""

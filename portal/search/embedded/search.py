@@ -28,7 +28,7 @@ from portal.search.facets import FACETS, UPDATED, Facet, Period, build_values, p
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse
-from portal.search.ranking import Clause, Field, Synonyms, build_plan
+from portal.search.ranking import WEIGHTS, Clause, Field, Synonyms, Weights, build_plan
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import Explanation, FacetValue, Hit, MatchedField, Presence, SearchResult
 from portal.search.stages import FIRST, Candidate, SecondStage, arrange, page_of
@@ -46,13 +46,16 @@ class Search:
         second: SecondStage,
         *,
         is_loose: bool = False,
+        weights: Weights = WEIGHTS,
     ) -> None:
         self.schema = schema
         self.searcher = searcher
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms, is_loose=is_loose)
+        self.plan = build_plan(
+            self.words, is_staff=self.viewer.is_staff, synonyms=synonyms, is_loose=is_loose, weights=weights
+        )
         self.rights = rights_of(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second

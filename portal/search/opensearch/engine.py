@@ -32,7 +32,7 @@ from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, planned_query, rights_of, title_queries
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
 from portal.search.query import TypedWord, read_words
-from portal.search.ranking import Field, Synonyms, build_plan, default_synonyms
+from portal.search.ranking import WEIGHTS, Field, Synonyms, Weights, build_plan, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -70,10 +70,12 @@ class OpenSearchEngine:
         for_writing: bool = False,
         synonyms: Callable[[], Synonyms] = default_synonyms,
         second: SecondStage | None = None,
+        weights: Weights = WEIGHTS,
     ) -> None:
         self._prefix = prefix
         self._synonyms = synonyms
         self._second = second or SecondStage()
+        self._weights = weights
         self._faults = Faults(", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts))
         several = len(hosts) > 1
         self._client = OpenSearch(
@@ -126,7 +128,7 @@ class OpenSearchEngine:
         )
 
     def _asked(self, request: SearchRequest, *, is_loose: bool = False) -> Search:
-        return Search(request, self._synonyms(), self._second, is_loose=is_loose)
+        return Search(request, self._synonyms(), self._second, is_loose=is_loose, weights=self._weights)
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
         return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))

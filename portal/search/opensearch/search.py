@@ -10,7 +10,7 @@ from portal.search.facets import FACETS, MOST_VALUES, UPDATED, Facet, age_bounds
 from portal.search.highlight import Marker
 from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
 from portal.search.query import Query
-from portal.search.ranking import Plan, Synonyms, build_plan
+from portal.search.ranking import WEIGHTS, Plan, Synonyms, Weights, build_plan
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, MatchedField
 from portal.search.stages import Candidate, SecondStage, Window
@@ -28,12 +28,20 @@ class Search:
     """One request as OpenSearch is asked it."""
 
     def __init__(
-        self, request: SearchRequest, synonyms: Synonyms, second: SecondStage, *, is_loose: bool = False
+        self,
+        request: SearchRequest,
+        synonyms: Synonyms,
+        second: SecondStage,
+        *,
+        is_loose: bool = False,
+        weights: Weights = WEIGHTS,
     ) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = build_plan(self.words, is_staff=self.viewer.is_staff, synonyms=synonyms, is_loose=is_loose)
+        self.plan = build_plan(
+            self.words, is_staff=self.viewer.is_staff, synonyms=synonyms, is_loose=is_loose, weights=weights
+        )
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
