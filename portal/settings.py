@@ -33,6 +33,7 @@ class Settings:
     search_stages: tuple[str, ...]
     queue_url: str
     secret_key: str
+    old_secret_keys: tuple[str, ...]
     env: str
     base_url: str
     trusted_hosts: tuple[str, ...]
@@ -110,6 +111,7 @@ class Settings:
             search_stages=_stages(text("SEARCH_STAGES", "priors,pins")),
             queue_url=_queue(text("QUEUE_URL", "embedded:")),
             secret_key=_secret(environ.get(PREFIX + "SECRET_KEY", ""), data_dir, production=production),
+            old_secret_keys=tuple(key.strip() for key in text("OLD_SECRET_KEYS", "").split(",") if key.strip()),
             env=env,
             base_url=base_url,
             trusted_hosts=trusted,

@@ -6,15 +6,14 @@ from threading import Lock
 from flask import current_app
 
 from portal.search.engine import SearchEngine
-from portal.search.ranking import Synonyms, default_synonyms
-from portal.search.stages import SecondStage, Steer, make_stages, unsteered
+from portal.search.guidance import Guidance, Steering, default_guidance
+from portal.search.request import SearchRequest
+from portal.search.stages import SecondStage, make_stages
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
-SYNONYMS = "casebook.synonyms"
-"""Where a feature above puts what gives the synonyms in force; without it the product's own list is used."""
-STEERING = "casebook.steering"
-"""Where a feature above puts what tells the pinned and hidden documents of a request."""
+GUIDANCE = "casebook.guidance"
+"""Where a feature above puts what gives the guidance in force; without it the product's own is used."""
 _making = Lock()
 
 
@@ -22,20 +21,23 @@ def make_engine(
     settings: Settings,
     *,
     for_writing: bool = False,
-    synonyms: Callable[[], Synonyms] = default_synonyms,
-    steer: Steer = unsteered,
+    guidance: Callable[[], Guidance] = default_guidance,
 ) -> SearchEngine:
     """Make the engine that the settings name.  Nothing is opened or asked before the first use.
 
-    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `synonyms` is asked at
-    every query, and so is `steer`, which tells what editors pinned and hid.
+    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `guidance` is asked at
+    every query.
     """
+
+    def steer(request: SearchRequest) -> Steering:
+        return guidance().steering_of(request.query, with_hides=request.with_hides)
+
     second = SecondStage(make_stages(settings.search_stages), steer)
     # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
         from portal.search.embedded.engine import EmbeddedEngine
 
-        return EmbeddedEngine(settings.data_dir / "index", synonyms=synonyms, second=second)
+        return EmbeddedEngine(settings.data_dir / "index", guidance=guidance, second=second)
     from portal.search.opensearch.engine import OpenSearchEngine
 
     return OpenSearchEngine(
@@ -43,7 +45,7 @@ def make_engine(
         prefix=settings.search_prefix,
         ca=settings.search_ca,
         for_writing=for_writing,
-        synonyms=synonyms,
+        guidance=guidance,
         second=second,
     )
 
@@ -55,8 +57,7 @@ def engine() -> SearchEngine:
         if found is None:
             found = make_engine(
                 current_app.extensions["casebook.settings"],
-                synonyms=current_app.extensions.get(SYNONYMS, default_synonyms),
-                steer=current_app.extensions.get(STEERING, unsteered),
+                guidance=current_app.extensions.get(GUIDANCE, default_guidance),
             )
             current_app.extensions[EXTENSION] = found
     return found

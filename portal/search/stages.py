@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from portal.search.guidance import NOT_STEERED, Steering
 from portal.search.request import SearchRequest
 
 FIRST = 50
@@ -45,15 +46,6 @@ class Candidate:
     read: Callable[[], Mapping[str, Any]] = field(default=_nothing_stored, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steering:
-    """What editors decided for a query: these documents first, in this order, and those not at all."""
-
-    pinned: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
-
-
-NOT_STEERED = Steering()
 Steer = Callable[[SearchRequest], Steering]
 
 
@@ -159,6 +151,8 @@ class SecondStage:
         """Return what editors decided for a request; nothing where no stage pins or no words were typed."""
         if not request.text or all(stage.name != Pins.name for stage in self.stages):
             return NOT_STEERED
+        if request.guidance is not None:
+            return request.guidance.steering_of(request.query, with_hides=request.with_hides)
         return self.steer(request)
 
     def window_of(self, request: SearchRequest, pinned: int = 0) -> Window:

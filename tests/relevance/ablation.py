@@ -11,11 +11,13 @@ import tempfile
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from portal.access import PUBLIC
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.evaluation import CUT, ndcg
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.ranking import WEIGHTS, Weights
 from tests import servers
@@ -43,6 +45,10 @@ BARE: dict[str, Bare] = {
         "multi_match": {"query": text, "fields": ["searched_title^3", "all"], "type": "best_fields"}
     },
 }
+
+
+def _same(guidance: Guidance) -> Guidance:
+    return guidance
 
 
 def show(engine: str, label: str, values: Sequence[float]) -> None:
@@ -84,7 +90,8 @@ def main() -> None:
                     continue
                 gate.fill(engine, f"{prefix}-{group[0].name}", group)
                 for label, weights in WITHOUT.items():
-                    engine._weights = weights
+                    guidance = replace(default_guidance(), weights=weights)
+                    engine._guidance = partial(_same, guidance)
                     values = [gate.mean(gate.measure(engine, collection)) for collection in group]
                     rows.setdefault(label, []).extend(values)
                 if isinstance(engine, OpenSearchEngine):

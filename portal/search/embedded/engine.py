@@ -30,9 +30,9 @@ from portal.search.embedded.queries import count_hits, has_term, plan_parts, rig
 from portal.search.embedded.schema import NAME, build_schema, column, id_of, key_of
 from portal.search.embedded.search import Search
 from portal.search.engine import BadQuery, EngineDown
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
 from portal.search.query import read_words
-from portal.search.ranking import WEIGHTS, Synonyms, Weights, build_plan, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -86,14 +86,12 @@ class EmbeddedEngine:
         self,
         folder: Path,
         *,
-        synonyms: Callable[[], Synonyms] = default_synonyms,
+        guidance: Callable[[], Guidance] = default_guidance,
         second: SecondStage | None = None,
-        weights: Weights = WEIGHTS,
     ) -> None:
         self._folder = Folder(folder)
-        self._synonyms = synonyms
+        self._guidance = guidance
         self._second = second or SecondStage()
-        self._weights = weights
         self._schema = build_schema()
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
@@ -115,9 +113,8 @@ class EmbeddedEngine:
         return self._asked(searcher, request, is_loose=loosely).result()
 
     def _asked(self, searcher: tantivy.Searcher, request: SearchRequest, *, is_loose: bool = False) -> Search:
-        return Search(
-            self._schema, searcher, request, self._synonyms(), self._second, is_loose=is_loose, weights=self._weights
-        )
+        guidance = request.guidance or self._guidance()
+        return Search(self._schema, searcher, request, guidance, self._second, is_loose=is_loose)
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
@@ -144,7 +141,7 @@ class EmbeddedEngine:
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
         words = read_words(text)
-        plan = build_plan(words, is_staff=viewer.is_staff, synonyms=self._synonyms())
+        plan = self._guidance().plan(words, is_staff=viewer.is_staff)
         if not plan.matching:
             return ()
         searcher = self._searcher()

@@ -25,10 +25,11 @@ from portal.search.embedded.queries import (
 )
 from portal.search.embedded.schema import NAME, column, id_of
 from portal.search.facets import FACETS, UPDATED, Facet, Period, build_values, period_of
+from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse
-from portal.search.ranking import WEIGHTS, Clause, Field, Synonyms, Weights, build_plan
+from portal.search.ranking import Clause, Field, build_plan
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import Explanation, FacetValue, Hit, MatchedField, Presence, SearchResult
 from portal.search.stages import FIRST, Candidate, SecondStage, arrange, page_of
@@ -42,20 +43,17 @@ class Search:
         schema: tantivy.Schema,
         searcher: tantivy.Searcher,
         request: SearchRequest,
-        synonyms: Synonyms,
+        guidance: Guidance,
         second: SecondStage,
         *,
         is_loose: bool = False,
-        weights: Weights = WEIGHTS,
     ) -> None:
         self.schema = schema
         self.searcher = searcher
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        self.plan = build_plan(
-            self.words, is_staff=self.viewer.is_staff, synonyms=synonyms, is_loose=is_loose, weights=weights
-        )
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
         self.rights = rights_of(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
@@ -89,6 +87,7 @@ class Search:
             facets=counting.result() if counting else {},
             did_you_mean=self._correction(missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
+            rules=self.steering.rules,
             page=request.page,
             size=request.size,
         )
@@ -113,6 +112,8 @@ class Search:
         if not matches(self.rights):
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
         fields = self._matched_fields(document_id)
+        if document_id in self.steering.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN, matched_fields=fields)
         if self.plan.finds_nothing or not matches(self._query((), is_scored=False)):
             return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in self.chosen.items() if not matches(chosen))

@@ -24,6 +24,7 @@ from portal.search import corrections, stored, suggestions
 from portal.search.asking import fields_of_words, find_loosely, is_loose, nothing_found, order_of
 from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
 from portal.search.opensearch.breaker import Breaker
 from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
@@ -32,7 +33,7 @@ from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, planned_query, rights_of, title_queries
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
 from portal.search.query import TypedWord, read_words
-from portal.search.ranking import WEIGHTS, Field, Synonyms, Weights, build_plan, default_synonyms
+from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -68,14 +69,12 @@ class OpenSearchEngine:
         prefix: str,
         ca: Path | None = None,
         for_writing: bool = False,
-        synonyms: Callable[[], Synonyms] = default_synonyms,
+        guidance: Callable[[], Guidance] = default_guidance,
         second: SecondStage | None = None,
-        weights: Weights = WEIGHTS,
     ) -> None:
         self._prefix = prefix
-        self._synonyms = synonyms
+        self._guidance = guidance
         self._second = second or SecondStage()
-        self._weights = weights
         self._faults = Faults(", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts))
         several = len(hosts) > 1
         self._client = OpenSearch(
@@ -123,12 +122,13 @@ class OpenSearchEngine:
             facets=asked.facets(answer.get("aggregations", {})),
             did_you_mean=self._correction(asked, missing) if missing else None,
             missing_words=tuple(word.text for word in missing),
+            rules=asked.steering.rules,
             page=request.page,
             size=request.size,
         )
 
     def _asked(self, request: SearchRequest, *, is_loose: bool = False) -> Search:
-        return Search(request, self._synonyms(), self._second, is_loose=is_loose, weights=self._weights)
+        return Search(request, request.guidance or self._guidance(), self._second, is_loose=is_loose)
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
         return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))
@@ -164,7 +164,7 @@ class OpenSearchEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        plan = build_plan(read_words(text), is_staff=viewer.is_staff, synonyms=self._synonyms())
+        plan = self._guidance().plan(read_words(text), is_staff=viewer.is_staff)
         if not plan.matching:
             return ()
         query = planned_query(plan, viewer)
@@ -210,6 +210,8 @@ class OpenSearchEngine:
             return Explanation(id=document_id, presence=Presence.WITHDRAWN)
         if find(*rights_of(request.viewer)) is None:
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
+        if document_id in asked.steering.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN)
         query = asked.query()
         if asked.plan.finds_nothing or find(query) is None:
             return Explanation(id=document_id, presence=Presence.NO_MATCH)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from portal.search import stored
 from portal.search.asking import counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, MOST_VALUES, UPDATED, Facet, age_bounds, build_values, period_of
+from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
 from portal.search.query import Query
-from portal.search.ranking import WEIGHTS, Plan, Synonyms, Weights, build_plan
+from portal.search.ranking import Plan
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, MatchedField
 from portal.search.stages import Candidate, SecondStage, Window
@@ -28,20 +29,12 @@ class Search:
     """One request as OpenSearch is asked it."""
 
     def __init__(
-        self,
-        request: SearchRequest,
-        synonyms: Synonyms,
-        second: SecondStage,
-        *,
-        is_loose: bool = False,
-        weights: Weights = WEIGHTS,
+        self, request: SearchRequest, guidance: Guidance, second: SecondStage, *, is_loose: bool = False
     ) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = build_plan(
-            self.words, is_staff=self.viewer.is_staff, synonyms=synonyms, is_loose=is_loose, weights=weights
-        )
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
