@@ -12,6 +12,7 @@ import structlog
 
 from portal.access import Viewer
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, SearchEngine
+from portal.search.facets import UPDATED, is_own_period
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, SearchResult
 from portal.search.sources import Registry
@@ -23,6 +24,8 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
     """Answer a request.  Never raises for an engine that is down, slow or refusing: then the answer is `degraded`."""
     try:
         result = search_corrected(request, engine=engine)
+        words = result.did_you_mean if result.corrected_from else None
+        result = _with_periods(result, replace(request, text=words or request.text), engine)
     except (EngineDown, EngineBusy, BadQuery) as error:
         log.warning("search is degraded", reason=str(error), engine=engine.name)
         return degraded(request, registry=registry, engine_name=engine.name)
@@ -53,6 +56,28 @@ def search_corrected(request: SearchRequest, *, engine: SearchEngine) -> SearchR
     if not corrected.total:
         return result
     return replace(corrected, query=request.text, corrected_from=request.text, did_you_mean=mended)
+
+
+def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEngine) -> SearchResult:
+    """Count the chosen ranges of days, which engines do not count among the ages."""
+    chosen = request.filters.get(UPDATED, ())
+    periods = [value for value in chosen if is_own_period(value)]
+    if not periods or UPDATED not in result.facets:
+        return result
+    counts: dict[str, int] = {}
+    for value in periods:
+        alone = replace(
+            request,
+            filters={**request.filters, UPDATED: (value,)},
+            size=1,
+            page=1,
+            with_facets=False,
+            with_highlights=False,
+            with_correction=False,
+        )
+        counts[value] = result.total if chosen == (value,) else engine.search(alone).total
+    counted = tuple(replace(v, count=counts.get(v.value, v.count)) for v in result.facets[UPDATED])
+    return replace(result, facets={**result.facets, UPDATED: counted})
 
 
 def _count_hidden(request: SearchRequest, result: SearchResult, engine: SearchEngine) -> int:
@@ -107,7 +132,10 @@ def named(
     for facet, labels in registry.labels.items():
         if values := facets.get(facet):
             names = labels([value.value for value in values], locale)
-            shown[facet] = tuple(replace(value, label=names.get(value.value, value.label)) for value in values)
+            shown[facet] = tuple(
+                FacetValue(value=v.value, label=names.get(v.value, v.label), count=v.count, selected=v.selected)
+                for v in values
+            )
     return shown
 
 
