@@ -18,7 +18,7 @@ from portal.search.evaluation import JudgedQuery, load_judged
 HERE = Path(__file__).resolve().parent
 OWN = "own"
 # Every so manieth query of an open collection is asked: enough to see a fall, few enough for every run of the tests.
-ASKED = {"mtrag_un": 1, "msoffice_kb": 8, "xquad_mixed": 8, "cmrc2018": 12}
+ASKED = {"mtrag_un": 2, "msoffice_kb": 16, "xquad_mixed": 16, "cmrc2018": 24}
 
 
 @dataclass(frozen=True, slots=True)
