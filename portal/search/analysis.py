@@ -80,6 +80,8 @@ _CODE = re.compile(
 )
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"[0-9]{5,}")
+# What a longer code holds between underscores and points: 4.2.17 in tool_4.2.17.bin, lx200 in setup.lx200.exe.
+_PIECES = re.compile(r"[0-9]+(?:\.[0-9]+)+|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{3,}")
 _SIGNS = re.compile(r"[^a-z0-9]+")
 LONGEST_CODE = 64
 
@@ -351,11 +353,13 @@ def _is_code(code: str) -> bool:
 
 
 def code_forms(code: str) -> list[str]:
-    """Return a code as people may write it: whole, without signs, and its long number alone."""
+    """Return a code as people may write it: whole, without signs, its pieces and its long number alone."""
     whole = fold(code).lower()
     forms = [whole]
     bare = _SIGNS.sub("", whole)
     if bare != whole and _DIGIT.search(bare) and not bare.isdigit():
         forms.append(bare)
-    forms += [number for number in _DIGITS.findall(whole) if number not in forms]
-    return forms
+    if "_" in whole or "." in whole:
+        forms += _PIECES.findall(whole)
+    forms += _DIGITS.findall(whole)
+    return list(dict.fromkeys(forms))

@@ -42,7 +42,7 @@ def make_ready(item: Document | Tombstone) -> Ready:
 
 def _terms_of(item: Document) -> dict[str, Any]:
     folded = analysis.fold("\n".join(stored.texts_of(item)))
-    title = analysis.fold(item.title)
+    title = analysis.fold(stored.title_of(item))
     terms, words = analysis.terms_and_words_of(folded)
     found = {
         Field.ALL: terms,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tantivy import FieldType, Occur, Order, Query
 
 from portal.access import Viewer
 from portal.search import stored, suggestions
+from portal.search.asking import find_loosely, is_loose
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
@@ -113,11 +115,15 @@ class EmbeddedEngine:
         began = time.perf_counter()
         searcher = self._searcher()
         with translated():
-            result = self._asked(searcher, request).result()
+            result = find_loosely(request, partial(self._found, searcher))
         return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
 
-    def _asked(self, searcher: tantivy.Searcher, request: SearchRequest) -> Search:
-        return Search(self._schema, searcher, request, request.guidance or self._guidance(), self._second)
+    def _found(self, searcher: tantivy.Searcher, request: SearchRequest, loosely: bool) -> SearchResult:
+        return self._asked(searcher, request, is_loose=loosely).result()
+
+    def _asked(self, searcher: tantivy.Searcher, request: SearchRequest, *, is_loose: bool = False) -> Search:
+        guidance = request.guidance or self._guidance()
+        return Search(self._schema, searcher, request, guidance, self._second, is_loose=is_loose)
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
@@ -182,7 +188,8 @@ class EmbeddedEngine:
         """See `SearchEngine.explain`."""
         searcher = self._searcher()
         with translated():
-            return self._asked(searcher, request).explanation(document_id)
+            loosely = is_loose(request, partial(self._found, searcher))
+            return self._asked(searcher, request, is_loose=loosely).explanation(document_id)
 
     def health(self) -> EngineHealth:
         """See `SearchEngine.health`."""

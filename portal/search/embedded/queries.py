@@ -63,7 +63,10 @@ def title_query(schema: tantivy.Schema, typed: Typed) -> Query:
 
 def clause_parts(schema: tantivy.Schema, clause: Clause) -> list[tuple[Occur, Query]]:
     """Return the parts of a Boolean query that a clause of the plan becomes."""
-    if clause.is_phrase:
+    if clause.is_prefix:
+        pattern = Query.regex_query(schema, clause.field.value, prefix_pattern(clause.terms[0]))
+        parts = [Query.const_score_query(pattern, 1.0)]
+    elif clause.is_phrase:
         parts = [Query.phrase_query(schema, clause.field.value, list(clause.terms))]
     else:
         option = "basic" if clause.field == Field.CODES else "freq"

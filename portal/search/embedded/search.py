@@ -50,13 +50,15 @@ class Search:
         request: SearchRequest,
         guidance: Guidance,
         second: SecondStage,
+        *,
+        is_loose: bool = False,
     ) -> None:
         self.schema = schema
         self.searcher = searcher
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff)
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
         self.rights = rights_of(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
@@ -307,7 +309,7 @@ class Search:
                 _, data = read_stored(self.searcher, address)
                 yield stored.searched_text(data, is_staff=False)
 
-        text = corrections.corrected(self.request.text, missing, near)
+        text = corrections.corrected(self.request.text, missing, near, self._readable)
         if text is None:
             return None
         words = parse(text)

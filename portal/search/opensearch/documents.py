@@ -50,6 +50,7 @@ def source_of(item: Document | Tombstone) -> Json:
         "id": item.id,
         "gone": False,
         "readers": sorted(item.readers),
+        "searched_title": stored.title_of(item),
         "first_lines": stored.lead_of(item),
         "codes": " ".join(stored.codes_of(item, folded)),
         "identifier_keys": stored.identifiers_of(item),

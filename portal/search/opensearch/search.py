@@ -27,11 +27,13 @@ ORDERING: list[Json | str] = [{"field": "updated_at", "format": "epoch_millis"},
 class Search:
     """One request as OpenSearch is asked it."""
 
-    def __init__(self, request: SearchRequest, guidance: Guidance, second: SecondStage) -> None:
+    def __init__(
+        self, request: SearchRequest, guidance: Guidance, second: SecondStage, *, is_loose: bool = False
+    ) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff)
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
