@@ -16,6 +16,7 @@ from sqlalchemy import select
 from portal.accounts.models import User
 from portal.extensions import db
 from portal.knowledge.models import Article
+from portal.search import saved
 from portal.service.models import Record
 from portal.steering import configurations, judgements, measurements, previews, rules
 from portal.steering.models import PreviewedChange
@@ -93,10 +94,16 @@ PAGES = {
     "/records/<string:number>/details": ("agent", "/records/{record}/details"),
     "/records/<string:number>/similar": ("agent", "/records/{record}/similar"),
     "/records/new": ("agent", "/records/new"),
+    "/me/searches": ("customer", "/me/searches"),
+    "/reports/searches": ("manager", "/reports/searches"),
+    "/reports/searches/query": ("manager", "/reports/searches/query?key=printer+offline"),
     "/requests": ("customer", "/requests"),
     "/reset": ("anonymous", "/reset"),
     "/reset/<token>": ("anonymous", "/reset/none"),
+    "/saved-searches/<token>/pause": ("anonymous", "/saved-searches/{letter}/pause"),
     "/search": ("agent", "/search?q=printer&kind=faq"),
+    "/search/facets/<name>": ("anonymous", "/search/facets/tag?q=printer"),
+    "/search/why": ("agent", "/search/why?q=printer&id={article}&as=customer"),
     "/sign-in": ("anonymous", "/sign-in"),
     "/steering": ("editor", "/steering"),
     "/steering/configurations": ("editor", "/steering/configurations"),
@@ -129,6 +136,8 @@ MORE_PAGES = [
     ("anonymous", "/search?q=xqzzv"),
     ("anonymous", "/search?page=0"),
     ("agent", "/search?q=printer&explain=1"),
+    ("agent", "/search?category=devices&updated=2020-01-01.."),
+    ("anonymous", "/saved-searches/none/pause"),
     ("anonymous", "/articles/{article}"),
     ("agent", "/articles/{case}"),
     ("anonymous", "/nowhere"),
@@ -137,13 +146,14 @@ PARTS = {
     "/admin/index/state",
     "/steering/previews/<int:preview_id>/state",
     "/steering/measurements/state",
+    "/reports",
     "/ask/answers",
     "/callers",
     "/records",
 }
 """Pieces that a page fetches for itself, and an address that leads on to the desk or to one's own requests."""
 FOR_PROGRAMS = re.compile(
-    r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg|.*\.jsonl|.*\.tsv)"
+    r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg|.*\.(csv|jsonl|tsv))"
 )
 
 
@@ -164,7 +174,7 @@ def examples(live_server: House) -> dict[str, str]:
             "own": select(Record.number).where(Record.customer_id == customer),
         }
         found = {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
-        return found | _steered()
+        return found | _steered() | {"letter": saved.token_of(1)}
 
 
 def _steered() -> dict[str, str]:
