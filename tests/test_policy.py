@@ -190,6 +190,27 @@ POLICY = {
     "POST /steering/steps/<int:step_id>/undo": EDITOR,
     "GET /steering/previews/<int:preview_id>": EDITOR,
     "GET /steering/previews/<int:preview_id>/state": EDITOR,
+    "GET /steering/sets": EDITOR,
+    "POST /steering/sets": EDITOR,
+    "GET /steering/sets/<int:set_id>": EDITOR,
+    "POST /steering/sets/<int:set_id>/deletion": EDITOR,
+    "POST /steering/sets/<int:set_id>/queries": EDITOR,
+    "POST /steering/sets/<int:set_id>/files": EDITOR,
+    "GET /steering/sets/<int:set_id>/queries.jsonl": EDITOR,
+    "GET /steering/sets/<int:set_id>/qrels.tsv": EDITOR,
+    "GET /steering/judging/<int:query_id>": EDITOR,
+    "POST /steering/judging/<int:query_id>": EDITOR,
+    "GET /steering/configurations": EDITOR,
+    "POST /steering/configurations": EDITOR,
+    "GET /steering/configurations/<int:configuration_id>": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/deletion": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/measurements": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/activation": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/previews": EDITOR,
+    "GET /steering/measurements": EDITOR,
+    "POST /steering/measurements": EDITOR,
+    "GET /steering/measurements/state": EDITOR,
     "GET /tags": ANYBODY,
     "GET /tags/<slug>": ANYBODY,
     "GET /vocabulary": EDITOR,
@@ -255,6 +276,9 @@ MISSING = {
     "rule_id": 2000000020,
     "step_id": 2000000021,
     "preview_id": 2000000022,
+    "set_id": 2000000023,
+    "query_id": 2000000024,
+    "configuration_id": 2000000025,
     "version": 2000000013,
     "saved_id": 2000000017,
     "session_id": 2000000005,
@@ -452,7 +476,19 @@ def things(app, people):
     db.session.commit()
     fill = {
         name: MISSING[name]
-        for name in ("search_id", "token", "synonym_id", "rule_id", "step_id", "preview_id", "version", "build_id")
+        for name in (
+            "search_id",
+            "token",
+            "synonym_id",
+            "rule_id",
+            "step_id",
+            "preview_id",
+            "set_id",
+            "query_id",
+            "configuration_id",
+            "version",
+            "build_id",
+        )
     }
 
     def own(title):

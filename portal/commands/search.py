@@ -1,26 +1,19 @@
-"""`casebook search` and `casebook evaluate`: the ranking from the command line."""
+"""`casebook search`: the ranking from the command line."""
 
 import json
-import time
-from dataclasses import asdict, replace
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.markup import escape as escape_markup
-from rich.progress import track
 from rich.table import Table
 from sqlalchemy import func, or_, select
 
 from portal.access import ANONYMOUS, Role, Viewer, viewer_for
 from portal.accounts.models import User
 from portal.extensions import db
-from portal.search import evaluation
 from portal.search.answer import answer
 from portal.search.current import engine
-from portal.search.engine import EngineError
-from portal.search.request import LONGEST_TEXT, RequestError, SearchRequest
-from portal.search.results import Hit
+from portal.search.request import RequestError, SearchRequest
 from portal.search.schemas import result_to_json
 from portal.search.sources import registry
 from portal.search.why import Verdict, Why, explain_place, why_to_json
@@ -113,49 +106,4 @@ def _print_why(why: Why) -> None:
         click.echo(f"  {field.score:.3f}  {field.field}: {', '.join(field.words)}")
 
 
-@click.command("evaluate")
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
-@click.option("--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
-@click.option("--source", help="Search only what was imported under this name.")
-@click.option("--worst", type=click.IntRange(0, 100), default=0, help="Also list so many of the worst queries.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def evaluate(*, queries: Path, qrels: Path, source: str | None, worst: int, as_json: bool) -> None:
-    """Measure the ranking on judged queries: nDCG@10, MRR@10, Recall@10."""
-    try:
-        judged, unjudged = evaluation.load_judged(queries, qrels)
-    except evaluation.JudgementError as error:
-        raise click.ClickException(str(error)) from None
-    base = SearchRequest(
-        viewer=viewer_for(Role.ADMIN),
-        size=evaluation.CUT,
-        filters={"source": (source,)} if source else {},
-        with_facets=False,
-        with_highlights=False,
-        with_correction=False,
-    )
-    scores = []
-    try:
-        for query in track(judged, description="Asking", console=Console(stderr=True), disable=as_json):
-            began = time.perf_counter()
-            hits = engine().search(replace(base, text=query.text[:LONGEST_TEXT])).hits
-            took_ms = (time.perf_counter() - began) * 1000
-            scores.append(evaluation.score(query, [_external_id(hit) for hit in hits], took_ms))
-    except EngineError as error:
-        raise click.ClickException(f"The search engine cannot answer: {error}") from None
-    means = evaluation.mean(scores, unjudged=unjudged)
-    if as_json:
-        click.echo(json.dumps(asdict(means) | {"engine": engine().name}))
-        return
-    click.echo(
-        f"nDCG@10 {means.ndcg_at_10:.4f}  MRR@10 {means.mrr_at_10:.4f}  Recall@10 {means.recall_at_10:.4f}  "
-        f"({means.queries} queries, {unjudged} without judgement, {engine().name})"
-    )
-    for bad in sorted(scores, key=lambda s: s.ndcg)[:worst]:
-        click.echo(f"  {bad.ndcg:.3f}  {bad.id}  {bad.text[:100]}")
-
-
-def _external_id(hit: Hit) -> str:
-    return hit.external_id or hit.id
-
-
-commands = [search, evaluate]
+commands = [search]

@@ -18,7 +18,7 @@ from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search import saved
 from portal.service.models import Record
-from portal.steering import previews, rules
+from portal.steering import configurations, judgements, measurements, previews, rules
 from portal.steering.models import PreviewedChange
 from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 from tests.journeys.conftest import DESKTOP, PHONE, House
@@ -106,9 +106,15 @@ PAGES = {
     "/search/why": ("agent", "/search/why?q=printer&id={article}&as=customer"),
     "/sign-in": ("anonymous", "/sign-in"),
     "/steering": ("editor", "/steering"),
+    "/steering/configurations": ("editor", "/steering/configurations"),
+    "/steering/configurations/<int:configuration_id>": ("editor", "/steering/configurations/{configuration}"),
+    "/steering/judging/<int:query_id>": ("editor", "/steering/judging/{query}"),
+    "/steering/measurements": ("editor", "/steering/measurements"),
     "/steering/previews/<int:preview_id>": ("editor", "/steering/previews/{preview}"),
     "/steering/rules": ("editor", "/steering/rules"),
     "/steering/rules/<int:rule_id>": ("editor", "/steering/rules/{rule}"),
+    "/steering/sets": ("editor", "/steering/sets"),
+    "/steering/sets/<int:set_id>": ("editor", "/steering/sets/{set}"),
     "/steering/synonyms": ("editor", "/steering/synonyms"),
     "/steering/synonyms/<int:synonym_id>": ("editor", "/steering/synonyms/1"),
     "/steering/synonyms/lines": ("editor", "/steering/synonyms/lines"),
@@ -137,15 +143,18 @@ MORE_PAGES = [
     ("anonymous", "/nowhere"),
 ]
 PARTS = {
-    "/reports",
     "/admin/index/state",
     "/steering/previews/<int:preview_id>/state",
+    "/steering/measurements/state",
+    "/reports",
     "/ask/answers",
     "/callers",
     "/records",
 }
 """Pieces that a page fetches for itself, and an address that leads on to the desk or to one's own requests."""
-FOR_PROGRAMS = re.compile(r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*\.csv|.*attachments/<|.*picture\.svg)")
+FOR_PROGRAMS = re.compile(
+    r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg|.*\.(csv|jsonl|tsv))"
+)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +188,25 @@ def _steered() -> dict[str, str]:
     changed = PreviewedChange(words="xyzzy", viewer_kind="anonymous", before=hits, after=hits[::-1])
     preview.state, preview.changes = "done", [changed]
     db.session.commit()
-    return {"rule": str(rule.id), "preview": str(preview.id)}
+    made = configurations.save(None, by=by, changes={"name": "Longer titles", "weights": {"title": 0.7}})
+    judged_set = judgements.create_set(by=by, changes={"name": "Readers"})
+    query = judgements.add_query(judged_set, by=by, text="printer offline")
+    judgements.judge(query, by=by, grades={"article:1": 3, "nowhere": 1})
+    for side in (None, made):
+        for ndcg in (0.7, 0.8):
+            measured = measurements.prepare(side, judged_set, engine_name="embedded")
+            measured.state, measured.ndcg, measured.queries, measured.scores = "done", ndcg, 1, {"q1": [ndcg, 1, 1, 1]}
+            measured.total, measured.mrr, measured.recall, measured.unknown = 1, 0.9, 1.0, ["nowhere"]
+            measured.unknown_count = 1
+            db.session.add(measured)
+    db.session.commit()
+    return {
+        "rule": str(rule.id),
+        "preview": str(preview.id),
+        "configuration": str(made.id),
+        "set": str(judged_set.id),
+        "query": str(query.id),
+    }
 
 
 def test_no_page_is_forgotten(live_server: House) -> None:
