@@ -48,9 +48,11 @@ def is_api() -> bool:
     return request.path.startswith("/api/")
 
 
-def problem(status: int, message: str, fields: Mapping[str, Any] | None = None, **more: object) -> ResponseReturnValue:
-    """Build the JSON of an error."""
-    error = {"code": CODES.get(status, "error"), "message": message, "fields": dict(fields or {}), **more}
+def problem(
+    status: int, message: str, fields: Mapping[str, Any] | None = None, *, code: str = "", **more: object
+) -> ResponseReturnValue:
+    """Build the JSON of an error.  The code is that of the status unless a more telling one is given."""
+    error = {"code": code or CODES.get(status, "error"), "message": message, "fields": dict(fields or {}), **more}
     return jsonify({"error": error}), status
 
 
@@ -85,8 +87,8 @@ def _answer_operation_error(error: OperationError) -> ResponseReturnValue:
     if not is_api():
         return _page(error.status, str(error))
     if isinstance(error, Conflict):
-        return problem(error.status, str(error), current=error.current, given=error.given)
-    return problem(error.status, str(error), error.fields if isinstance(error, Invalid) else None)
+        return problem(error.status, str(error), code=error.code, current=error.current, given=error.given)
+    return problem(error.status, str(error), error.fields if isinstance(error, Invalid) else None, code=error.code)
 
 
 def _answer_forbidden(_error: Forbidden) -> ResponseReturnValue:
