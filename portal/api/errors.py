@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from flask import Flask, current_app, jsonify, request
+from flask import Flask, current_app, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_login import AnonymousUserMixin
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
-from portal.access import Forbidden
+from portal.access import ANONYMOUS, Forbidden
 from portal.errors import Conflict, Invalid, OperationError
 from portal.extensions import db
 from portal.pages import render_error
@@ -17,6 +19,7 @@ from portal.search.request import RequestError
 
 log = structlog.get_logger(__name__)
 
+RETRY_AFTER_S = "5"
 CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -40,6 +43,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestError, _answer_request_error)
     app.register_error_handler(OperationError, _answer_operation_error)
     app.register_error_handler(Forbidden, _answer_forbidden)
+    app.register_error_handler(OperationalError, _answer_without_database)
+    app.register_error_handler(InterfaceError, _answer_without_database)
     app.register_error_handler(Exception, _answer_fault)
 
 
@@ -94,6 +99,19 @@ def _answer_operation_error(error: OperationError) -> ResponseReturnValue:
 def _answer_forbidden(_error: Forbidden) -> ResponseReturnValue:
     sentence = gettext("Your role does not allow this. Ask an administrator if you need it.")
     return problem(403, sentence) if is_api() else _page(403, sentence)
+
+
+def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
+    """Say that the database is away: nothing was saved, and the same request may be sent again."""
+    # The text of the error quotes what was about to be written; its first line only says what the database said.
+    log.warning("the database cannot be used", reason=str(error.orig).partition("\n")[0][:200])
+    # Who is asking cannot be looked up now, neither here nor by the page.
+    g.viewer, g.account, g._login_user = ANONYMOUS, None, AnonymousUserMixin()
+    db.session.remove()
+    sentence = gettext("The database cannot be reached at the moment. Nothing was saved; please try again in a minute.")
+    answer = make_response(problem(503, sentence) if is_api() else _page(503, sentence))
+    answer.headers["Retry-After"] = RETRY_AFTER_S
+    return answer
 
 
 def _answer_fault(error: Exception) -> ResponseReturnValue:

@@ -117,9 +117,13 @@ def find_or_create(model: type[Word], names: Iterable[str]) -> dict[str, Word]:
     """
     wanted = list(dict.fromkeys(name for name in names if name))
     known = _known(model, wanted)
+    is_first_try = True
     while missing := _unlike([name for name in wanted if name.lower() not in known]):
-        _insert(model, missing)
+        plain = [slug_for(name) for name in missing]
+        # Whoever makes the same word at this moment asks for the same plain slug, and only one of both gets it.
+        _insert(model, missing, plain if is_first_try else free_slugs(plain, model.slug))
         known |= _known(model, missing)
+        is_first_try = False
     return {name: known[name.lower()] for name in wanted}
 
 
@@ -145,12 +149,8 @@ def _unlike(names: Iterable[str]) -> list[str]:
     return list(kept.values())
 
 
-def _insert(model: type[Word], names: Sequence[str]) -> None:
-    """Make words.  Whoever makes the same word at the same moment makes it once; a taken slug is left to another try.
-
-    In the order of the slugs, so that two who make the same words never wait for each other.
-    """
-    slugs = free_slugs([slug_for(name) for name in names], model.slug)
+def _insert(model: type[Word], names: Sequence[str], slugs: Sequence[str]) -> None:
+    """Make those words whose slugs are free.  In the order of the slugs, so that two never wait for each other."""
     rows = [{"slug": slug, "name": name} for slug, name in sorted(zip(slugs, names, strict=True))]
     db.session.flush()
     dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite

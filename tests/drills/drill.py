@@ -10,6 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from portal.accounts import tokens, users
+from portal.app import create_app
+from portal.extensions import db
+from portal.settings import Settings
 from tests.drills.caller import Caller, csrf_token, told
 from tests.drills.faults import Fault, Injector, plan
 from tests.drills.importer import Importer
@@ -80,9 +84,10 @@ class Verdict:
             f"faults: {self.faults.total()} ({told_faults})",
             f"kills: {self.kills}, with an import under way: {self.kills_during_import}; imported: {self.imported}",
             f"acknowledged writes: {ledger.acknowledged} ({writes})",
-            f"repeated after no answer: {ledger.repeated}, of these answered from memory: {ledger.replayed}; "
+            f"repeated after no answer: {ledger.repeated}, of these answered from memory: {ledger.replayed}",
             f"requests without an answer: {ledger.unanswered}; the slowest write: {ledger.slowest_s:.1f} s",
-            f"reads: {ledger.reads}, of these searches: {self.searches}; said to be degraded: {ledger.degraded}",
+            f"reads: {ledger.reads}, of these searches: {self.searches}; degraded: {ledger.degraded}",
+            f"degraded without a fault of the engine: {ledger.degraded_without_fault}",
             f"judged: {judged}",
         ]
         for sentence, count in Counter(ledger.violations).most_common(30):
@@ -114,14 +119,8 @@ class Drill:
     def _prepare(self) -> tuple[Stage, str]:
         """Start the place, and make what writers share and readers rely on."""
         place = self.place
-        if not place.has_engine_process:
-            place.portal.run("init")
-            token = place.portal.add_user("Ada", "admin")
-            place.start()
-        else:
-            place.start()
-            token = place.portal.add_user("Ada", "admin")
-        place.portal.add_user("Olga", "customer")
+        place.start()
+        token = make_accounts(place)
         stage = Stage(
             place.ports, token, "ada@example.com", PASSWORD, self.ledger, self.weather, self.orders.seed
         )  # fmt: skip
@@ -187,7 +186,9 @@ class Drill:
         self.verdict.searches = sum(reader.searches for reader in readers)
         if injector.kills_during_import < injector.kills:
             self.ledger.violate(f"an import ran at {injector.kills_during_import} of {injector.kills} kills only")
-        say(f"{self.ledger.acknowledged} writes; all is quiet, {time.monotonic() - last_fault_over:.0f} s after the end")
+        say(
+            f"{self.ledger.acknowledged} writes; all is quiet, {time.monotonic() - last_fault_over:.0f} s after the end"
+        )
         judge = Judge(place, self.ledger, stage, importer, watch)
         self.verdict.judged = judge.judge(orders.patience_s)
         self.verdict.imported = importer.count()
@@ -204,6 +205,18 @@ class Drill:
                 f"no write was acknowledged for {STALLED_S:.0f} s: {self.ledger.violations[-3:]}"
             )
             time.sleep(0.05)
+
+
+def make_accounts(place: Place) -> str:
+    """Make an admin and a customer, as `casebook user add` does without its start; the admin's API token."""
+    app = create_app(Settings.from_environ(place.portal.settings))
+    with app.app_context():
+        ada = users.create(name="Ada", email="ada@example.com", role="admin", password=PASSWORD, by=None)
+        users.create(name="Olga", email="olga@example.com", role="customer", password=PASSWORD, by=None)
+        token = tokens.create(ada, name="drill", by=None)
+        db.session.remove()
+        db.engine.dispose()
+    return token
 
 
 def make_steady_articles(caller: Caller) -> str:

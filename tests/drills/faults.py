@@ -148,16 +148,18 @@ class Injector:
 
     def _kill(self, fault: Fault) -> None:
         place = self._place
-        is_server = isinstance(place, Production) and fault.target in SERVERS
-        place.kill(fault.target)
-        self.kills += 1
-        # Whoever is killed takes an import along only if that import needs it.
-        self.kills_during_import += self._importer.is_importing or fault.target == "database"
-        if is_server:
+        # The import stands still for the moment of the kill, so that it is surely in its middle.
+        with self._importer.held():
+            self.kills += 1
+            self.kills_during_import += self._importer.is_importing
+            place.kill(fault.target)
+        if fault.target == "up":
+            place.revive(fault.target)
+        elif fault.target in SERVERS and isinstance(place, Production):
             effects = (Effect.SEARCH_DOWN,) if fault.target == "engine" else ()
             with self._weather.spell(f"{fault.target} is away", *effects):
                 time.sleep(min(fault.seconds, 10.0))
-            cast("Production", place).revive(fault.target)
+            place.revive(fault.target)
 
     def _restart(self, fault: Fault) -> None:
         place = self._place
@@ -177,5 +179,3 @@ class Injector:
             "read-only": lambda: cast("Production", place).read_only_engine(),
         }
         return lasting[fault.kind]()
-
-

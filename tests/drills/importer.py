@@ -1,10 +1,12 @@
-"""Imports that run whenever something is killed: each takes a file of its own, and is taken up again where it stopped."""
+"""Imports that run whenever something is killed: each takes a file of its own, and is taken up again if it stopped."""
 
 from __future__ import annotations
 
 import os
+import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import create_engine, text
@@ -47,6 +49,21 @@ class Importer:
                 self.finish()
                 self._begin()
             time.sleep(0.05)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Stop the import in its middle for a moment, unless it holds SQLite's lock, which others wait for."""
+        running = self._running
+        if running is None or not running.is_running:
+            yield
+            return
+        with suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(running.pid, signal.SIGCONT)
 
     def finish(self) -> None:
         """Wait for the import under way; one that lost its database is taken up again."""

@@ -37,6 +37,7 @@ class Ledger:
         self.unanswered = 0
         self.reads = 0
         self.degraded = 0
+        self.degraded_without_fault = 0
         self.slowest_s = 0.0
         self.violations: list[str] = []
         self._lock = threading.Lock()
@@ -66,6 +67,10 @@ class Ledger:
         with self._lock:
             self.reads += 1
             self.degraded += is_degraded
+
+    def note_degraded_without_fault(self) -> None:
+        with self._lock:
+            self.degraded_without_fault += 1
 
     def violate(self, sentence: str) -> None:
         """Note something that must never happen."""

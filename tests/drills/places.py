@@ -60,6 +60,10 @@ class Place:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def revive(self, name: str) -> None:
+        """Start again what nothing else starts."""
+        raise NotImplementedError(name)
+
     def restart(self, name: str) -> None:
         """Ask it to end in order; it is started again."""
         wait_for(lambda: bool(self.pids(name)), timeout_s=RECOVERY_S)
@@ -128,6 +132,7 @@ class Embedded(Place):
         super().__init__(folder)
         # On two cores a second web process serves no faster; it is there to be killed beside the first.
         self.portal.set(web_workers=2)
+        self._family: list[int] = []
 
     def start(self) -> None:
         self.portal.start(timeout_s=RECOVERY_S)
@@ -147,11 +152,14 @@ class Embedded(Place):
     def kill(self, name: str) -> None:
         if name != "up":
             return super().kill(name)
-        family = [pid for child in children_of(self.portal.up.pid) for pid in (child, *children_of(child))]
-        self.portal.up.kill()
+        self._family = [pid for child in children_of(self.portal.up.pid) for pid in (child, *children_of(child))]
+        return self.portal.up.kill()
+
+    def revive(self, name: str) -> None:
+        assert name == "up", f"`casebook up` itself starts {name!r} again"
         # Its children are told by the kernel; the port and the lock are free when the last has gone.
-        wait_for(lambda: not any(is_running(pid) for pid in family), timeout_s=RECOVERY_S)
-        return self.portal.start(timeout_s=RECOVERY_S)
+        wait_for(lambda: not any(is_running(pid) for pid in self._family), timeout_s=RECOVERY_S)
+        self.portal.start(timeout_s=RECOVERY_S)
 
     @contextmanager
     def locked_database(self) -> Iterator[None]:
@@ -178,7 +186,6 @@ class Embedded(Place):
     def damage_index(self) -> None:
         """Overwrite a file of the live index while its writer is dead."""
         index = self.data_dir / "index"
-        wait_for(lambda: (index / "live").exists(), timeout_s=RECOVERY_S)
         self.kill("worker")
         live = index / (index / "live").read_text().strip()
         stores = sorted(live.glob("*.store"))
@@ -437,5 +444,3 @@ def limit(pid: int, size: int | None) -> None:
     """Let no file that this process writes grow beyond so many bytes."""
     value = f"{size if size is not None else 'unlimited'}:unlimited"
     subprocess.run(["prlimit", "--pid", str(pid), f"--fsize={value}"], check=False, capture_output=True)
-
-

@@ -1,4 +1,4 @@
-"""Which faults there were and from when to when: what an answer may look like depends on the weather it was given in."""
+"""Which faults there were and from when to when: what an answer may look like depends on the weather of its time."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ class Wire:
             def handle_any(self) -> None:
                 wire.carry(self)
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any
+            # The names are the base class's.
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = handle_any  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 """Say nothing."""

@@ -203,7 +203,9 @@ class Writer(threading.Thread):
 
     def _judge(self, write: Write, answer: Answer, began: float) -> None:
         ended = time.monotonic()
-        is_gone_already = write.what.endswith(".delete") and write.tries > 1 and answer.status == http.HTTPStatus.NOT_FOUND
+        is_gone_already = (
+            write.what.endswith(".delete") and write.tries > 1 and answer.status == http.HTTPStatus.NOT_FOUND
+        )
         if answer.status < 400 or is_gone_already:
             write.apply(answer.json if answer.body.startswith(b"{") else {})
             write.thing.is_busy = False
