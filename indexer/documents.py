@@ -134,6 +134,8 @@ def build_article(article: Any, version: int, around: Surroundings) -> Document:
         updated_at=article.updated_at,
         published_at=article.published_at,
         popularity=max(0.0, float(article.views + HELPFUL_WEIGHT * (article.helpful - article.unhelpful))),
+        # Two votes each way that nobody gave: one vote alone says little.
+        helpfulness=(article.helpful + 2) / (article.helpful + article.unhelpful + 4),
     )
 
 

@@ -4,10 +4,12 @@ from indexer.worker import Duty
 from portal.accounts import housekeeping
 from portal.attachments import attachments, extraction
 from portal.mail import messages
+from portal.steering import work
 
 DUTIES: tuple[Duty, ...] = (
     Duty("mail", 2.0, messages.deliver_due),
     Duty("texts of files", 2.0, extraction.extract_pending),
+    Duty("previews and measurements", 0.5, work.go_on),
     Duty("left-over files", 3600.0, attachments.sweep),
     Duty("ended sessions", 3600.0, housekeeping.forget_old),
     Duty("sent mails", 3600.0, messages.forget_old),

@@ -18,13 +18,27 @@ def render(kind: str, thing: Any, _autogenerate: Any) -> str | Literal[False]:
 
 
 def run() -> None:
-    """Run the migrations in one transaction."""
+    """Run the migrations in one transaction.
+
+    SQLite changes a table by making it anew, and dropping the old one would delete what refers to it; so references
+    are not followed while migrations run, and checked before what they did is kept.
+
+    Raises:
+        RuntimeError: a row refers to one that is not there; nothing was changed.
+    """
     arguments = current_app.extensions["migrate"].configure_args
+    is_sqlite = db.engine.dialect.name == "sqlite"
     with db.engine.connect() as connection:
+        if is_sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         context.configure(connection=connection, target_metadata=Base.metadata, render_item=render, **arguments)
         with context.begin_transaction():
             context.run_migrations()
+        if is_sqlite and (astray := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+            raise RuntimeError(f"Row {astray[1]} of table {astray[0]} refers to a row of {astray[2]} that is missing.")
         connection.commit()
+        if is_sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
 run()

@@ -26,6 +26,8 @@ import portal.search.models
 import portal.search.views
 import portal.service.findable
 import portal.service.views
+import portal.steering.models
+import portal.steering.views
 import portal.vocabulary.findable
 import portal.vocabulary.models
 import portal.vocabulary.views
@@ -57,6 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask("portal", root_path=str(ROOT / "portal"), template_folder="../templates", static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key,
+        SECRET_KEY_FALLBACKS=list(settings.old_secret_keys),
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": not settings.is_sqlite},
         SESSION_COOKIE_NAME="casebook",
@@ -89,6 +92,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.customers,
         portal.knowledge,
         portal.service,
+        portal.steering,
         portal.home,
         portal.health,
         portal.admin,

@@ -30,8 +30,10 @@ class Settings:
     search_url: str
     search_prefix: str
     search_ca: Path | None
+    search_stages: tuple[str, ...]
     queue_url: str
     secret_key: str
+    old_secret_keys: tuple[str, ...]
     env: str
     base_url: str
     trusted_hosts: tuple[str, ...]
@@ -106,8 +108,10 @@ class Settings:
             search_url=_search(text("SEARCH_URL", "embedded:")),
             search_prefix=_prefix(text("SEARCH_PREFIX", "casebook")),
             search_ca=Path(ca) if ca else None,
+            search_stages=_stages(text("SEARCH_STAGES", "priors,pins")),
             queue_url=_queue(text("QUEUE_URL", "embedded:")),
             secret_key=_secret(environ.get(PREFIX + "SECRET_KEY", ""), data_dir, production=production),
+            old_secret_keys=tuple(key.strip() for key in text("OLD_SECRET_KEYS", "").split(",") if key.strip()),
             env=env,
             base_url=base_url,
             trusted_hosts=trusted,
@@ -121,6 +125,23 @@ class Settings:
 
 
 KNOWN = frozenset(PREFIX + name.upper() for name in Settings.__dataclass_fields__)
+
+
+STAGES = ("priors", "pins")
+"""What orders the hits after the engine; `portal.search.stages` makes them."""
+
+
+def _stages(value: str) -> tuple[str, ...]:
+    names = tuple(name for part in value.split(",") if (name := part.strip()))
+    if names == ("none",):
+        return ()
+    for name in names:
+        if name not in STAGES or names.count(name) > 1:
+            raise SettingsError(
+                f"CASEBOOK_SEARCH_STAGES: {name!r} is no stage, or stands there twice. "
+                f"Give some of {', '.join(STAGES)} in the order they shall work, or 'none'."
+            )
+    return names
 
 
 def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:

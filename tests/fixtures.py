@@ -1,8 +1,9 @@
 """A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
+import gc
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import flask_migrate
@@ -11,6 +12,7 @@ from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
 
 import portal.app
 from portal import outbox
@@ -53,17 +55,42 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
 @pytest.fixture
 def app(settings: Settings, empty_database: Path, compiled_templates: FileSystemBytecodeCache) -> Iterator[Flask]:
     """A portal with empty tables; an application context is pushed for the test."""
-    if settings.is_sqlite:
-        shutil.copyfile(empty_database, settings.data_dir / "casebook.sqlite3")
     made = portal.app.create_app(settings)
     made.config["TESTING"] = True
     made.test_client_class = Browser
     made.jinja_env.bytecode_cache = compiled_templates
     with made.app_context():
-        db.create_all()
+        if settings.is_sqlite:
+            shutil.copyfile(empty_database, str(db.engine.url.database))
+        else:
+            db.create_all()
         yield made
         db.session.remove()
         db.engine.dispose()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look at it again, nor after every few objects."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def addresses_compiled_once() -> Iterator[None]:
+    """Hundreds of portals are made in a run; each address of theirs is compiled for the first of them."""
+    compile_builder = Rule._compile_builder
+    compiled: dict[object, Callable[..., tuple[str, str]]] = {}
+
+    def remembered(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
+        key = (rule.rule, repr(rule.defaults), rule.subdomain, append_unknown)
+        if key not in compiled:
+            compiled[key] = compile_builder(rule, append_unknown)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", remembered)
+        yield
 
 
 @event.listens_for(Engine, "connect")

@@ -12,7 +12,7 @@ from indexer.rebuild import Rebuild
 from portal.extensions import db
 from portal.knowledge import articles
 from portal.knowledge.models import Article
-from portal.search.current import EXTENSION, make_engine
+from portal.search.current import EXTENSION, GUIDANCE, make_engine
 from portal.search.engine import SearchEngine
 from tests.people import People
 
@@ -43,7 +43,7 @@ class Library:
 @pytest.fixture
 def library(app: Flask, people: People) -> Iterator[Library]:
     """An empty index of the embedded engine, read by the portal's pages."""
-    engine = make_engine(app.extensions["casebook.settings"], for_writing=True)
+    engine = make_engine(app.extensions["casebook.settings"], for_writing=True, guidance=app.extensions[GUIDANCE])
     rebuild.ensure_index(engine, "tests")
     work = Rebuild(engine, HOLDER, "tests")
     while work.step():

@@ -12,6 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 
+from portal.accounts.models import APIToken
+from portal.accounts.sign_in import find_user
 from portal.app import create_app
 from portal.extensions import db
 from portal.settings import Settings
@@ -47,3 +49,31 @@ def test_the_migrations_can_be_taken_back(empty_portal: Flask):
     flask_migrate.upgrade(directory=MIGRATIONS)
     flask_migrate.downgrade(directory=MIGRATIONS, revision="base")
     assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
+
+
+def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_them(empty_portal: Flask):
+    """A table that is made anew on the way must not take along what refers to it."""
+    flask_migrate.upgrade(directory=MIGRATIONS, revision="0001")
+    with db.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                'INSERT INTO "user" (id, email, name, role, is_active, epoch, created_at)'
+                " VALUES (7, 'zoe@example.com', 'Zoe', 'agent', true, 0, '2026-01-01 00:00:00')"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO api_token (id, user_id, name, token_hash, epoch, created_at)"
+                " VALUES (3, 7, 'till', 'x', 0, '2026-01-01 00:00:00')"
+            )
+        )
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    zoe = find_user("Zoe@example.com")
+    assert zoe is not None
+    assert zoe.email == "zoe@example.com"
+    assert db.session.scalars(sa.select(APIToken.name).where(APIToken.user_id == 7)).all() == ["till"]
+    db.session.rollback()
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0001")
+    with db.engine.connect() as connection:
+        assert connection.scalar(sa.text('SELECT email FROM "user" WHERE id = 7')) == "zoe@example.com"
+        assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1

@@ -1,12 +1,16 @@
 """Users and what proves who they are.  Secrets are kept as hashes, or encrypted where they must be read again."""
 
+import uuid
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.access import Role, Viewer, viewer_for
+from portal.encryption import blind_index, blind_indexes, seal, unseal
 from portal.extensions import Base, now
+
+EMAIL_PURPOSE = "account e-mail"
 
 
 class User(Base):
@@ -15,8 +19,10 @@ class User(Base):
     __tablename__ = "user"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    email: Mapped[str] = mapped_column(String(254), unique=True)
-    """Normalised: stripped and in lower case."""
+    key: Mapped[str] = mapped_column(String(36), unique=True)
+    """A random name made before the row is stored: what the address's encryption is bound to."""
+    email_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    email_index: Mapped[str] = mapped_column(String(64), unique=True)
     name: Mapped[str] = mapped_column(String(120))
     role: Mapped[str] = mapped_column(String(20))
     customer_id: Mapped[int | None] = mapped_column(ForeignKey("customer.id", ondelete="SET NULL"), index=True)
@@ -34,6 +40,22 @@ class User(Base):
     last_seen_at: Mapped[datetime | None]
 
     sessions: Mapped[list["UserSession"]] = relationship(back_populates="user", cascade="all, delete-orphan")
+
+    @property
+    def email(self) -> str:
+        """The address, normalised: stripped and in lower case.  It is sealed at rest and found by `with_email`."""
+        return unseal(self.email_sealed, table="user", column="email_sealed", row=self.key)
+
+    @email.setter
+    def email(self, plain: str) -> None:
+        self.key = self.key or str(uuid.uuid4())
+        self.email_sealed = seal(plain, table="user", column="email_sealed", row=self.key)
+        self.email_index = blind_index(plain, EMAIL_PURPOSE)
+
+    @classmethod
+    def with_email(cls, *normal: str) -> ColumnElement[bool]:
+        """Return the condition that an account has one of these addresses, given in their normal form."""
+        return cls.email_index.in_([found for plain in normal for found in blind_indexes(plain, EMAIL_PURPOSE)])
 
     @property
     def is_authenticated(self) -> bool:

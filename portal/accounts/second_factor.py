@@ -22,9 +22,25 @@ RECOVERY_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken: 0, o, 1, l, i."""
 
 
+def reseal(user: User) -> None:
+    """Seal the secrets of an account with the secret key of today."""
+    for column in ("totp_secret", "totp_pending"):
+        sealed = getattr(user, column)
+        if sealed is not None:
+            setattr(user, column, _sealed(user, column, _opened(user, column, sealed)))
+
+
+def _sealed(user: User, column: str, secret: str) -> bytes:
+    return seal(secret, table="user", column=column, row=user.id)
+
+
+def _opened(user: User, column: str, sealed: bytes) -> str:
+    return unseal(sealed, table="user", column=column, row=user.id)
+
+
 def prepare(user: User) -> None:
     """Make a secret that waits to be confirmed, and commit.  The present one stays in force until then."""
-    user.totp_pending = seal(pyotp.random_base32(32), table="user", column="totp_pending", row=user.id)
+    user.totp_pending = _sealed(user, "totp_pending", pyotp.random_base32(32))
     db.session.commit()
 
 
@@ -32,7 +48,7 @@ def pending_secret(user: User) -> str | None:
     """Return the secret that waits to be confirmed, for its owner's eyes."""
     if user.totp_pending is None:
         return None
-    return unseal(user.totp_pending, table="user", column="totp_pending", row=user.id)
+    return _opened(user, "totp_pending", user.totp_pending)
 
 
 def address(user: User, secret: str) -> str:
@@ -46,7 +62,7 @@ def confirm(user: User, code: str, *, by: Viewer) -> list[str] | None:
     step = _matching_step(secret, code) if secret else None
     if secret is None or step is None:
         return None
-    user.totp_secret = seal(secret, table="user", column="totp_secret", row=user.id)
+    user.totp_secret = _sealed(user, "totp_secret", secret)
     user.totp_last_step = step
     user.totp_pending = None
     codes = _renew_recovery_codes(user)
@@ -93,7 +109,7 @@ def accept(user: User, code: str) -> bool:
     """
     if user.totp_secret is None:
         return False
-    step = _matching_step(unseal(user.totp_secret, table="user", column="totp_secret", row=user.id), code)
+    step = _matching_step(_opened(user, "totp_secret", user.totp_secret), code)
     if step is not None:
         changed = db.session.execute(
             update(User)

@@ -36,9 +36,7 @@ def find_user(email: str) -> User | None:
     normal = normal_email(email)
     if not normal or len(normal) > 254 or "\0" in normal:
         return None
-    return db.session.execute(
-        select(User).where(User.email == normal.encode("utf-8", "replace").decode())
-    ).scalar_one_or_none()
+    return db.session.scalars(select(User).where(User.with_email(normal))).one_or_none()
 
 
 def with_password(*, email: str, password: str, caller: Caller, is_remembered: bool) -> Outcome | None:

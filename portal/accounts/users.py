@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import audit
 from portal.access import Role, Viewer
-from portal.accounts import passwords, sessions, tokens
+from portal.accounts import passwords, second_factor, sessions, tokens
 from portal.accounts.models import User
 from portal.accounts.sign_in import find_user, normal_email
 from portal.errors import Invalid, Missing, OperationError
@@ -200,6 +200,12 @@ def set_profile(user: User, *, name: str, locale: str | None) -> None:
     db.session.commit()
 
 
+def reseal(user: User) -> None:
+    """Seal what an account keeps sealed with the secret key of today."""
+    user.email = user.email
+    second_factor.reseal(user)
+
+
 def load_user(user_id: int) -> User:
     """Load an account.
 
@@ -245,10 +251,13 @@ class UserPage:
 
 
 def load_page(*, words: str = "", role: str = "", state: str = "", page: int = 1) -> UserPage:
-    """Load users whose name or address holds the words, by name; `state` is active, disabled, invited or empty."""
+    """Load users by name, whose name holds the words or whose address is one of them.
+
+    `state` is active, disabled, invited or empty.
+    """
     storable = words.replace("\0", "").encode("utf-8", "ignore").decode()
     wanted: list[ColumnElement[bool]] = [
-        or_(User.name.icontains(word, autoescape=True), User.email.icontains(word, autoescape=True))
+        or_(User.name.icontains(word, autoescape=True), User.with_email(normal_email(word)))
         for word in storable.split()[:10]
     ]
     if role in ROLES:

@@ -53,7 +53,7 @@ def _people(typed: str) -> list[int] | None:
         return []
     return list(
         db.session.scalars(
-            select(User.id).where(or_(func.lower(User.name).contains(plain, autoescape=True), User.email == plain))
+            select(User.id).where(or_(func.lower(User.name).contains(plain, autoescape=True), User.with_email(plain)))
         )
     )
 

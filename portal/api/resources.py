@@ -70,7 +70,7 @@ def staff_id(email: str | None) -> int | None:
     """
     if email is None:
         return None
-    found = db.session.scalar(select(User.id).where(User.email == email.strip().lower()))
+    found = db.session.scalar(select(User.id).where(User.with_email(email.strip().lower())))
     if found is None:
         raise Invalid({"assignee": gettext("assignee: there is no such member of staff.")})
     return found

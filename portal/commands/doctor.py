@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import islice
+from typing import Any
 
 import click
 from sqlalchemy import func, select, text
@@ -15,12 +16,14 @@ from portal import audit, queue, safety
 from portal.access import STAFF_ROLES, Role
 from portal.accounts.models import User
 from portal.app import create_app
+from portal.commands.keys import PLACES
 from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed
 from portal.extensions import db, now
 from portal.health.state import is_migrated
 from portal.mail import messages
+from portal.mail.models import Message
 from portal.outbox import OutboxRow
 from portal.search.current import engine
 from portal.search.engine import EngineError
@@ -128,12 +131,21 @@ def _audit_chain() -> Finding:
 
 def _key() -> Finding:
     """Open one sealed value of each kind: with a wrong key none opens, and nothing says so until somebody needs it."""
-    point = db.session.scalars(select(ContactPoint).limit(1)).first()
+    openers: list[tuple[Any, Callable[[Any], object]]] = [
+        (select(ContactPoint), points.opened),
+        (select(User), lambda user: user.email),
+        (select(Message).where(Message.sealed.is_not(None)), messages.open_letter),
+    ]
     try:
-        if point is not None:
-            points.opened(point)
+        for chosen, opened in openers:
+            row = db.session.scalars(chosen.limit(1)).first()
+            if row is not None:
+                opened(row)
     except Sealed as error:
         return ill("encryption", str(error))
+    outdated = sum(place.count_outdated() for place in PLACES)
+    if outdated:
+        return ill("encryption", f"{outdated} rows are sealed with an old secret key. Run `casebook keys rotate`.")
     return well("encryption", "What is encrypted can be read with the secret key.")
 
 

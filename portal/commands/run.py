@@ -20,6 +20,7 @@ from portal import outbox
 from portal.app import ROOT
 from portal.commands.processes import Family, NotStarted, Program, hold_lock
 from portal.extensions import db
+from portal.health import traffic
 from portal.health.state import is_migrated
 from portal.queue import socket_path
 from portal.search.current import make_engine
@@ -141,7 +142,9 @@ def web(*, descriptor: int | None) -> None:
     # The server is loaded where it is needed: every other command starts sooner without it.
     from portal.commands.server import Web
 
-    Web(settings, f"fd://{descriptor}" if descriptor is not None else f"{settings.host}:{settings.port}").run()
+    bind = f"fd://{descriptor}" if descriptor is not None else f"{settings.host}:{settings.port}"
+    with traffic.shared_among_processes():
+        Web(settings, bind).run()
 
 
 def listen(settings: Settings) -> socket.socket:

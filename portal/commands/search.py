@@ -31,7 +31,7 @@ def _viewer_named(name: str | None) -> Viewer:
     if name in set(Role):
         return viewer_for(Role(name))
     user = db.session.scalar(
-        select(User).where(or_(User.email == name.strip().lower(), func.lower(User.name) == name.strip().lower()))
+        select(User).where(or_(User.with_email(name.strip().lower()), func.lower(User.name) == name.strip().lower()))
     )
     if user is None:
         raise click.ClickException(f"There is no user {name!r}. Give a user's e-mail address or a role.")

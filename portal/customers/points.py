@@ -16,7 +16,7 @@ from flask_babel import gettext as _
 
 from portal.customers.models import ContactPoint
 from portal.declared import text
-from portal.encryption import blind_index, seal, unseal
+from portal.encryption import blind_indexes, seal, unseal
 from portal.errors import Invalid
 
 LONGEST_EMAIL = 254
@@ -106,9 +106,14 @@ def shown(kind: str, plain: str) -> str:
 
 def digest(kind: str, plain: str) -> str:
     """Return the blind index of a normal form."""
+    return digests(kind, plain)[0]
+
+
+def digests(kind: str, plain: str) -> list[str]:
+    """Return the blind indexes of a normal form: today's, then those of the old secret keys."""
     if kind == "email":
-        return blind_index(plain, "customer e-mail")
-    return blind_index(_national(plain), "customer phone")
+        return blind_indexes(plain, "customer e-mail")
+    return blind_indexes(_national(plain), "customer phone")
 
 
 def _national(plain: str) -> str:
@@ -123,7 +128,7 @@ def candidates(words: str) -> list[str]:
     typed = words.strip()
     if "@" in typed:
         try:
-            return [digest("email", email(typed))]
+            return digests("email", email(typed))
         except Invalid:
             return []
     digits = _digits(typed)
@@ -133,7 +138,7 @@ def candidates(words: str) -> list[str]:
     number = _parse("+" + digits.removeprefix("00"), None)
     if number is not None:
         ways.add(str(number.national_number))
-    return [blind_index(way, "customer phone") for way in sorted(ways)]
+    return [found for way in sorted(ways) for found in blind_indexes(way, "customer phone")]
 
 
 def make(kind: str, plain: str) -> ContactPoint:
@@ -150,6 +155,13 @@ def make(kind: str, plain: str) -> ContactPoint:
 def opened(point: ContactPoint) -> str:
     """Return the normal form of a stored point."""
     return unseal(point.sealed, table="contact_point", column="sealed", row=point.key)
+
+
+def reseal(point: ContactPoint) -> None:
+    """Seal a point with the secret key of today."""
+    plain = opened(point)
+    point.sealed = seal(plain, table="contact_point", column="sealed", row=point.key)
+    point.blind_index = digest(point.kind, plain)
 
 
 def replace(held: list[ContactPoint], kind: str, plains: Iterable[str]) -> bool:

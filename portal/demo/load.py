@@ -37,7 +37,8 @@ from portal.service import batches as record_batches
 from portal.service.models import ArticleLink, Record, RecordLink
 from portal.settings import Settings
 from portal.slugs import folded, free_slugs, slug_for
-from portal.vocabulary import categories, products, synonyms, tags
+from portal.steering import synonyms
+from portal.vocabulary import categories, products, tags
 from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 
 SOURCE = "demo"

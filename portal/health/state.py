@@ -4,6 +4,7 @@ Database and migrations are required to serve.  Search and queue are not: withou
 reported and do not take a process out of a proxy's rotation.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,12 +19,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import outbox, queue
 from portal.extensions import db, now
+from portal.mail import messages
 from portal.mail.models import Message
 from portal.search import indices
 from portal.search.current import engine
 from portal.search.engine import EngineError
-from portal.search.models import SearchLog
+from portal.search.models import Heartbeat, SearchLog
 from portal.search.results import EngineHealth
+from portal.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +92,21 @@ class Parts(Collector):
         yield GaugeMetricFamily("casebook_workers", "Running workers", value=len(indices.workers()))
         waiting = db.session.scalar(select(func.count()).select_from(Message).where(Message.sent_at.is_(None))) or 0
         yield GaugeMetricFamily("casebook_mails_waiting", "Mails not sent yet", value=waiting)
+        given_up = messages.set_aside_count()
+        yield GaugeMetricFamily("casebook_mails_set_aside", "Mails refused too often", value=given_up)
+        last = db.session.scalar(select(func.max(Heartbeat.at)))
+        silent = (now() - last).total_seconds() if last else float("inf")
+        yield GaugeMetricFamily("casebook_worker_silent_seconds", "Since a worker's last sign of life", value=silent)
+        yield from self._disk()
         yield from self._searches()
+
+    def _disk(self) -> Iterator[Metric]:
+        settings: Settings = current_app.extensions["casebook.settings"]
+        disk = shutil.disk_usage(settings.data_dir)
+        yield GaugeMetricFamily("casebook_disk_free_bytes", "Room left for the data folder", value=disk.free)
+        yield GaugeMetricFamily(
+            "casebook_disk_free_ratio", "The same as a part of the disk", value=disk.free / disk.total
+        )
 
     def _searches(self) -> Iterator[Metric]:
         recent = SearchLog.at >= now() - timedelta(minutes=5)

@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from portal.access import Permission
 from portal.accounts.guard import needs
+from portal.health import traffic
 from portal.health.state import Parts, check_readiness
 
 blueprint = Blueprint("health", __name__)
@@ -17,6 +18,7 @@ blueprint = Blueprint("health", __name__)
 def init_app(app: Flask) -> None:
     """Give the portal its addresses for machines."""
     app.register_blueprint(blueprint)
+    traffic.init_app(app)
 
 
 @blueprint.get("/healthz")
@@ -38,9 +40,10 @@ def ready() -> ResponseReturnValue:
 @needs(Permission.READ_STAFF)
 def metrics() -> ResponseReturnValue:
     """Give the figures to staff, or to a program with a member of staff's API token."""
-    registry = CollectorRegistry()
-    registry.register(Parts())
-    return _for_now(Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST))
+    parts = CollectorRegistry()
+    parts.register(Parts())
+    told = generate_latest(parts) + generate_latest(traffic.registry())
+    return _for_now(Response(told, content_type=CONTENT_TYPE_LATEST))
 
 
 def _for_now(answer: Response) -> Response:

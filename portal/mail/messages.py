@@ -58,7 +58,7 @@ def queue(recipient: str, template: str, *, language: str | None = None, **conte
     message = Message(
         message_id=message_id,
         template=template,
-        sealed=seal(json.dumps(letter), table="message", column="sealed", row=message_id),
+        sealed=_sealed(message_id, json.dumps(letter)),
     )
     db.session.add(message)
     return message
@@ -72,7 +72,21 @@ def open_letter(message: Message) -> Letter | None:
     """
     if message.sealed is None:
         return None
-    return Letter(**json.loads(unseal(message.sealed, table="message", column="sealed", row=message.message_id)))
+    return Letter(**json.loads(_opened(message, message.sealed)))
+
+
+def reseal(message: Message) -> None:
+    """Seal a waiting message with the secret key of today."""
+    if message.sealed is not None:
+        message.sealed = _sealed(message.message_id, _opened(message, message.sealed))
+
+
+def _sealed(message_id: str, letter: str) -> bytes:
+    return seal(letter, table="message", column="sealed", row=message_id)
+
+
+def _opened(message: Message, sealed: bytes) -> str:
+    return unseal(sealed, table="message", column="sealed", row=message.message_id)
 
 
 def deliver_due(most: int = 50) -> int:

@@ -36,9 +36,31 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
     return replace(
         result,
         hits=hits,
+        rules=result.rules if request.viewer.is_staff else (),
+        hidden=_count_hidden(request, result, engine) if request.viewer.is_staff else 0,
         total=result.total - (len(result.hits) - len(hits)),
         facets=named(result.facets, registry, locale),
     )
+
+
+def _count_hidden(request: SearchRequest, result: SearchResult, engine: SearchEngine) -> int:
+    """Return how many hits the hides took away, for the staff who see that a rule acts."""
+    if all(rule.is_pin for rule in result.rules) or not request.with_hides:
+        return 0
+    bare = replace(
+        request,
+        text=(result.did_you_mean or request.text) if result.corrected_from else request.text,
+        with_hides=False,
+        page=1,
+        size=1,
+        with_facets=False,
+        with_highlights=False,
+        with_correction=False,
+    )
+    try:
+        return max(0, engine.search(bare).total - result.total)
+    except (EngineDown, EngineBusy, BadQuery):
+        return 0
 
 
 def degraded(request: SearchRequest, *, registry: Registry, engine_name: str) -> SearchResult:

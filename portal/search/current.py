@@ -6,36 +6,47 @@ from threading import Lock
 from flask import current_app
 
 from portal.search.engine import SearchEngine
-from portal.search.ranking import Synonyms, default_synonyms
+from portal.search.guidance import Guidance, Steering, default_guidance
+from portal.search.request import SearchRequest
+from portal.search.stages import SecondStage, make_stages
 from portal.settings import Settings
 
 EXTENSION = "casebook.engine"
-SYNONYMS = "casebook.synonyms"
-"""Where a feature above puts what gives the synonyms in force; without it the product's own list is used."""
+GUIDANCE = "casebook.guidance"
+"""Where a feature above puts what gives the guidance in force; without it the product's own is used."""
 _making = Lock()
 
 
 def make_engine(
-    settings: Settings, *, for_writing: bool = False, synonyms: Callable[[], Synonyms] = default_synonyms
+    settings: Settings,
+    *,
+    for_writing: bool = False,
+    guidance: Callable[[], Guidance] = default_guidance,
 ) -> SearchEngine:
     """Make the engine that the settings name.  Nothing is opened or asked before the first use.
 
-    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `synonyms` is asked at
+    `for_writing` gives the worker's patience to bulk writes; readers give up after a second.  `guidance` is asked at
     every query.
     """
+
+    def steer(request: SearchRequest) -> Steering:
+        return guidance().steering_of(request.query, with_hides=request.with_hides)
+
+    second = SecondStage(make_stages(settings.search_stages), steer)
     # Each engine's library is some ten megabytes; a process loads the one it uses.
     if settings.is_embedded_search:
-        from portal.search.embedded import EmbeddedEngine
+        from portal.search.embedded.engine import EmbeddedEngine
 
-        return EmbeddedEngine(settings.data_dir / "index", synonyms=synonyms)
-    from portal.search.opensearch import OpenSearchEngine
+        return EmbeddedEngine(settings.data_dir / "index", guidance=guidance, second=second)
+    from portal.search.opensearch.engine import OpenSearchEngine
 
     return OpenSearchEngine(
         hosts=settings.search_url.split(","),
         prefix=settings.search_prefix,
         ca=settings.search_ca,
         for_writing=for_writing,
-        synonyms=synonyms,
+        guidance=guidance,
+        second=second,
     )
 
 
@@ -46,7 +57,7 @@ def engine() -> SearchEngine:
         if found is None:
             found = make_engine(
                 current_app.extensions["casebook.settings"],
-                synonyms=current_app.extensions.get(SYNONYMS, default_synonyms),
+                guidance=current_app.extensions.get(GUIDANCE, default_guidance),
             )
             current_app.extensions[EXTENSION] = found
     return found

@@ -44,6 +44,7 @@ class Document:
     `body` and `sections` are texts that every reader of the document may read, without markup.  Text that stands in a
     section need not be repeated in the body: both are searched.  `internal` is searched for staff alone and never shown
     to, scored for or suggested to anybody else.  `facets` holds further values for staff's facets (assignee, priority).
+    `popularity` counts readers and votes; `helpfulness` goes from 0 to 1, and .5 says that nobody voted.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Document:
     updated_at: datetime | None = None
     published_at: datetime | None = None
     popularity: float = 0.0
+    helpfulness: float = 0.5
     facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

@@ -14,6 +14,7 @@ from flask_babel import gettext
 from portal.access import Viewer
 from portal.search.document import Kind
 from portal.search.facets import FACETS, MOST_SELECTED, UPDATED, Facet, facets_for, period_of
+from portal.search.guidance import Guidance
 from portal.search.query import Query, parse
 
 LONGEST_TEXT = 1_000
@@ -47,8 +48,9 @@ class Arguments(Protocol):
 class SearchRequest:
     """One search.  Frozen: make another with `dataclasses.replace`.
 
-    `filters` holds the chosen values of each facet.  An empty `text` browses, newest first.  The three `with_…`
-    switches spare callers that need hits alone.
+    `filters` holds the chosen values of each facet.  An empty `text` browses, newest first.  The `with_…`
+    switches spare callers that need hits alone.  `guidance` is tried in place of the one in force;
+    `with_hides` lets hidden documents stay away.
     """
 
     viewer: Viewer
@@ -61,6 +63,8 @@ class SearchRequest:
     with_facets: bool = True
     with_highlights: bool = True
     with_correction: bool = True
+    with_hides: bool = True
+    guidance: Guidance | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from markupsafe import Markup
 
+from portal.search.guidance import Rule
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedSection:
@@ -32,7 +34,8 @@ class Hit:
     """One found document.
 
     `title_html` is the title with its matches marked; `snippets` are at most two passages with marks, or the first
-    lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.
+    lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.  `is_pinned`
+    tells that an editor put it first.
     """
 
     id: str
@@ -55,6 +58,7 @@ class Hit:
     published_at: datetime | None = None
     section: MatchedSection | None = None
     in_internal: bool = False
+    is_pinned: bool = False
     matched_fields: tuple[MatchedField, ...] = ()
 
 
@@ -74,7 +78,8 @@ class SearchResult:
 
     `did_you_mean` is offered, never applied by itself; `corrected_from` is for callers that ran the correction and show
     what was typed.  `missing_words` are words of the query that stand in no document this viewer may read.
-    `degraded` is set by the fallback that answers when the engine is down.
+    `degraded` is set by the fallback that answers when the engine is down.  `rules` are the pins and hides that acted,
+    and `hidden` how many hits the hides took away; both are for staff alone.
     """
 
     query: str
@@ -88,6 +93,8 @@ class SearchResult:
     did_you_mean: str | None = None
     corrected_from: str | None = None
     missing_words: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    hidden: int = 0
     page: int = 1
     size: int = 20
 
@@ -116,6 +123,7 @@ class Presence(StrEnum):
     NOT_INDEXED = "not_indexed"
     WITHDRAWN = "withdrawn"
     NOT_READABLE = "not_readable"
+    HIDDEN = "hidden"
     FILTERED = "filtered"
     NO_MATCH = "no_match"
 

@@ -49,6 +49,7 @@ def stored_fields(document: Document) -> dict[str, Any]:
         "updated_at": _written(document.updated_at),
         "published_at": _written(document.published_at),
         "popularity": document.popularity,
+        "helpfulness": document.helpfulness,
     }
     for facet in FACETS.values():
         if not facet.is_dates:
@@ -196,6 +197,7 @@ def build_hit(
     marker: Marker | None,
     is_staff: bool,
     matched_fields: Iterable[MatchedField] = (),
+    is_pinned: bool = False,
 ) -> Hit:
     """Make a hit of what was stored.  Internal text is looked at for staff alone."""
     title = str(stored.get("title", ""))
@@ -231,6 +233,7 @@ def build_hit(
         published_at=_read(stored.get("published_at")),
         section=section,
         in_internal=in_internal,
+        is_pinned=is_pinned,
         matched_fields=tuple(matched_fields),
     )
 

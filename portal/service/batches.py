@@ -270,7 +270,7 @@ def _load_known(lines: Sequence[_Line], source: str) -> _Known:
         customers = {row[0]: row[1] for row in [*db.session.execute(by_name), *db.session.execute(by_id)]}
     addresses = named("assignee") | named("requester") | {step.by for line in lines for step in line.steps if step.by}
     wanted = {address.casefold() for address in addresses}
-    users = db.session.scalars(select(User).where(User.email.in_(wanted))).all() if wanted else []
+    users = db.session.scalars(select(User).where(User.with_email(*wanted))).all() if wanted else []
     return _Known(
         customers=customers,
         users={user.email: user for user in users},

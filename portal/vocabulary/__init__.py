@@ -1,1 +1,1 @@
-"""How things are classified: categories, products, tags, synonyms."""
+"""How things are classified: categories, products, tags."""

@@ -1,12 +1,11 @@
-"""What editors fill in about categories, products, tags and synonyms.  The operations judge it."""
+"""What editors fill in about categories, products and tags.  The operations judge it."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
 from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, DateField, IntegerField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, IntegerField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 from wtforms.widgets import HiddenInput
@@ -79,23 +78,3 @@ class MergeForm(FlaskForm):
     """Which tag takes over."""
 
     into = SelectField(_("Merge into"), coerce=int)
-
-
-class SynonymForm(WordForm):
-    """Words that search treats alike."""
-
-    name = None
-    name_zh = None
-    words = StringField(_("Words that people type"))
-    others = TextAreaField(_("Find these, too"), description=_("Divide them with commas."))
-    is_two_way = BooleanField(_("Both ways: each of them finds all the others"), default=True)
-    is_active = BooleanField(_("In force"), default=True)
-    reason = StringField(_("Why"))
-    expires_at = DateField(_("Until"), [Optional()])
-
-    def changes(self) -> dict[str, Any]:
-        """Return what was filled in; a day becomes its beginning in UTC."""
-        given = super().changes()
-        if given["expires_at"] is not None:
-            given["expires_at"] = datetime.combine(given["expires_at"], time(), UTC)
-        return given

@@ -1,11 +1,9 @@
-"""Categories form a tree, products belong to families, tags are flat; synonyms widen what people type."""
-
-from datetime import datetime
+"""Categories form a tree, products belong to families, tags are flat."""
 
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.extensions import Base, now
+from portal.extensions import Base
 
 
 class Named:
@@ -76,19 +74,3 @@ class Tag(Named, Base):
     """A free word; articles, records and customers carry them."""
 
     __tablename__ = "tag"
-
-
-class Synonym(Base):
-    """Words that search treats alike.  One-way: `words` also finds `others`; two-way: each finds all."""
-
-    __tablename__ = "synonym"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    words: Mapped[str] = mapped_column(String(200))
-    others: Mapped[str] = mapped_column(Text)
-    is_two_way: Mapped[bool] = mapped_column(default=True)
-    is_active: Mapped[bool] = mapped_column(default=True)
-    reason: Mapped[str] = mapped_column(Text, default="")
-    owner_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
-    created_at: Mapped[datetime] = mapped_column(default=now)
-    expires_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""The pages on which editors keep the vocabulary: categories, products and families, tags, synonyms."""
+"""The pages on which editors keep the vocabulary: categories, products and families, tags."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,16 @@ from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
-from portal.search.current import SYNONYMS
-from portal.vocabulary import categories, products, synonyms, tags, words
+from portal.vocabulary import categories, products, tags, words
 from portal.vocabulary.forms import (
     AUDIENCE_NAMES,
     CategoryForm,
     MergeForm,
     ProductForm,
-    SynonymForm,
     WordForm,
     chosen_from,
 )
-from portal.vocabulary.models import Category, Product, ProductFamily, Synonym, Tag
+from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 
 blueprint = Blueprint("vocabulary", __name__, url_prefix="/vocabulary")
 
@@ -44,7 +42,7 @@ class Line:
 @needs(Permission.WRITE_VOCABULARY)
 def overview() -> str:
     """Show what the vocabulary consists of."""
-    models: tuple[Any, ...] = (Category, Product, Tag, Synonym)
+    models: tuple[Any, ...] = (Category, Product, Tag)
     counts = [db.session.scalar(select(func.count()).select_from(model)) or 0 for model in models]
     return render_template("vocabulary/overview.html", counts=counts)
 
@@ -313,55 +311,6 @@ def delete_tag(slug: str) -> Response:
     return redirect(url_for(".all_tags"), 303)
 
 
-# Synonyms
-
-
-@blueprint.route("/synonyms", methods=["GET", "POST"])
-@needs(Permission.STEER_SEARCH)
-def all_synonyms() -> ResponseReturnValue:
-    """Show the rules with the form for a new one."""
-    form = SynonymForm()
-    if _is_saved(form, lambda: synonyms.save(None, by=current_viewer(), changes=form.changes())):
-        flash(gettext("The rule is in force."), "success")
-        return redirect(url_for(".all_synonyms"), 303)
-    lines = [
-        Line(
-            href=url_for(".one_synonym", synonym_id=rule.id),
-            cells=(
-                rule.words,
-                ("↔ " if rule.is_two_way else "→ ") + rule.others,
-                gettext("Yes") if rule.is_active else gettext("No"),
-                rule.reason,
-            ),
-        )
-        for rule in synonyms.load_all()
-    ]
-    headings = [gettext("Words that people type"), gettext("Find these, too"), gettext("In force"), gettext("Why")]
-    return _list(gettext("Synonyms"), headings, lines, form, gettext("New rule"))
-
-
-@blueprint.route("/synonyms/<int:synonym_id>", methods=["GET", "POST"])
-@needs(Permission.STEER_SEARCH)
-def one_synonym(synonym_id: int) -> ResponseReturnValue:
-    """Change a rule."""
-    found = _synonym(synonym_id)
-    form = SynonymForm(data={field: getattr(found, field) for field in synonyms.FIELDS})
-    extra: dict[str, Any] = {"deletion": url_for(".delete_synonym", synonym_id=synonym_id), "deletion_note": ""}
-    if not _is_saved(form, lambda: synonyms.save(found, by=current_viewer(), changes=form.changes())):
-        return _form(found.words, form, ".all_synonyms", **extra)
-    flash(gettext("The rule is saved."), "success")
-    return redirect(url_for(".all_synonyms"), 303)
-
-
-@blueprint.post("/synonyms/<int:synonym_id>/deletion")
-@needs(Permission.STEER_SEARCH)
-def delete_synonym(synonym_id: int) -> Response:
-    """Remove a rule."""
-    synonyms.delete(_synonym(synonym_id), by=current_viewer())
-    flash(gettext("The rule is removed."), "success")
-    return redirect(url_for(".all_synonyms"), 303)
-
-
 def _is_saved(form: WordForm, operation: Callable[[], object]) -> bool:
     """Run an operation on what was filled in; False means that the form is to be shown, with what was wrong."""
     if not form.is_submitted() or not form.validate():
@@ -422,11 +371,6 @@ def _family(slug: str) -> ProductFamily:
     return db.session.scalar(select(ProductFamily).where(ProductFamily.slug == slug)) or abort(404)
 
 
-def _synonym(synonym_id: int) -> Synonym:
-    return (db.session.get(Synonym, synonym_id) if synonym_id < 2**31 else None) or abort(404)
-
-
 def init_app(app: Flask) -> None:
-    """Register the pages, and tell search which synonyms are in force."""
-    app.extensions[SYNONYMS] = synonyms.SynonymsInForce()
+    """Register the pages."""
     app.register_blueprint(blueprint)

@@ -35,7 +35,7 @@ def test_somebody_is_invited(fred, people, outgoing):
     data = {"name": "Zoe", "email": "zoe@example.com", "role": "customer", "customer_id": "alpha works", "locale": "zh"}
     answer = fred.post("/admin/users", data=data)
     assert answer.status_code == 303
-    zoe = db.session.query(User).filter_by(email="zoe@example.com").one()
+    zoe = db.session.query(User).filter(User.with_email("zoe@example.com")).one()
     assert (zoe.role, zoe.customer_id, zoe.locale) == ("customer", people.company_a, "zh")
     assert answer.location == f"/admin/users/{zoe.id}"
     assert "An invitation to zoe@example.com is on its way" in fred.get(answer.location).text

@@ -21,11 +21,13 @@ from portal.access import Role, viewer_for
 from portal.app import create_app
 from portal.extensions import db
 from portal.outbox import OutboxRow
-from portal.search import opensearch
 from portal.search.document import Document
-from portal.search.embedded import EmbeddedEngine
+from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
-from portal.search.opensearch import OpenSearchEngine
+from portal.search.opensearch.documents import source_of
+from portal.search.opensearch.engine import OpenSearchEngine
+from portal.search.opensearch.queries import rights_of
+from portal.search.opensearch.search import Search
 from portal.search.request import SearchRequest
 from portal.settings import Settings
 from tests.benchmarks.table import Table, percentile
@@ -173,11 +175,11 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
     for round_of in (queries[:WARM_UP], queries):
         ours, bare, whole = [], [], []
         for text in round_of:
-            asked = opensearch._Search(SearchRequest(viewer=AGENT, text=text), ())
+            asked = Search(SearchRequest(viewer=AGENT, text=text), ())
             body = asked.body()
             ours.append(_query_ms(client, prefix, body))
             words = {"multi_match": {"query": text, "fields": ["title^3", "all"]}}
-            plain = {"bool": {"must": [words], "filter": opensearch._rights(AGENT)}}
+            plain = {"bool": {"must": [words], "filter": rights_of(AGENT)}}
             bare.append(_query_ms(client, prefix, body | {"query": plain}))
             whole.append(_engine_ms(engine, SearchRequest(viewer=AGENT, text=text)))
     documents = engine.health().documents
@@ -224,7 +226,7 @@ def _ready_made(settings: Settings) -> Iterator[dict[str, Any]]:
             )
             for item in build_batch(kind, versions):
                 if isinstance(item, Document):
-                    source = opensearch._source(item)
+                    source = source_of(item)
                     # The same as the product sends: versions are what makes the index provable.
                     yield {
                         "_id": item.id,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from portal.access import ANONYMOUS, PUBLIC
 from portal.search.document import Document
-from portal.search.embedded import EmbeddedEngine
+from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
 from portal.search.evaluation import Scores, load_judged, mean, score
 from portal.search.request import LONGEST_TEXT, SearchRequest
@@ -68,7 +68,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if chosen.url:
-            from portal.search.opensearch import OpenSearchEngine
+            from portal.search.opensearch.engine import OpenSearchEngine
 
             engine: SearchEngine = OpenSearchEngine(hosts=[chosen.url], prefix="relevance", for_writing=True)
         else:

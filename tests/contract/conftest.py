@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from portal.search.document import Document, Tombstone
-from portal.search.embedded import EmbeddedEngine
+from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
-from portal.search.opensearch import OpenSearchEngine
+from portal.search.opensearch.engine import OpenSearchEngine
 
 ENGINES = ["embedded", "opensearch"]
 

@@ -399,7 +399,7 @@ def test_rights_and_words_change_with_the_document(engine: SearchEngine) -> None
 
 def test_walks_all_versions_in_steps(engine: SearchEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("embedded", "opensearch"):
-        monkeypatch.setattr(f"portal.search.{module}.WALK_STEP", 7)
+        monkeypatch.setattr(f"portal.search.{module}.engine.WALK_STEP", 7)
     put(engine, [document(n, f"title {n}", version=n) for n in range(1, 31)])
     live = engine.live_index()
     assert live

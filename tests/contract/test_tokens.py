@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from opensearch.node.server import Node
 from portal.search import analysis
-from portal.search.opensearch import OpenSearchEngine
+from portal.search.opensearch.engine import OpenSearchEngine
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 DOCUMENTS_A_SET = 75
@@ -36,10 +37,9 @@ WRITTEN = [
 
 
 @pytest.fixture(scope="module")
-def analyze(request: pytest.FixtureRequest) -> Iterator[Callable[[str, str], list[str]]]:
+def analyze(opensearch_node: Node) -> Iterator[Callable[[str, str], list[str]]]:
     """Ask OpenSearch how an analyzer of ours cuts a text."""
-    node = request.getfixturevalue("opensearch_node")
-    engine = OpenSearchEngine(hosts=[node.url], prefix="tokens", for_writing=True)
+    engine = OpenSearchEngine(hosts=[opensearch_node.url], prefix="tokens", for_writing=True)
     engine.drop("tokens-1")
     engine.create_index("tokens-1")
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
@@ -13,6 +15,9 @@ from portal.app import create_app
 from portal.extensions import db
 from portal.health import state
 from portal.settings import Settings
+from tests.people import People
+
+ALERTS = Path(__file__).resolve().parents[2] / "docs" / "alerts.yaml"
 
 
 @pytest.fixture
@@ -62,4 +67,30 @@ def test_metrics_say_how_far_the_index_is_behind(app: Flask):
     assert figures["casebook_index_pending"] == 0
     assert figures["casebook_workers"] == 0
     assert figures["casebook_search_up"] == 0
-    assert len(figures) == 13
+    assert figures["casebook_worker_silent_seconds"] == float("inf")
+    assert 0 < figures["casebook_disk_free_ratio"] < 1
+
+
+def test_answers_are_counted(app: Flask, people: People, token_for):
+    client, headers = app.test_client(), token_for(people.fred)
+    for path in ("/healthz", "/healthz", "/articles/none"):
+        client.get(path)
+    told = client.get("/metrics", headers=headers).text
+    assert 'casebook_requests_total{status="2xx"} 2.0' in told
+    assert 'casebook_requests_total{status="4xx"} 1.0' in told
+    assert 'casebook_request_seconds_count{route="health.alive"} 2.0' in told
+
+
+def test_every_alert_speaks_of_figures_that_there_are(app: Flask, people: People, token_for):
+    client, headers = app.test_client(), token_for(people.fred)
+    client.get("/healthz")
+    told = set(re.findall(r"^(casebook_\w+)", client.get("/metrics", headers=headers).text, re.MULTILINE))
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    for rule in rules:
+        asked = set(re.findall(r"\bcasebook_\w+", rule["expr"]))
+        assert asked <= told, rule["alert"]
+        assert asked or rule["expr"].startswith("up")
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["action"]
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 5

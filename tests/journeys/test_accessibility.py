@@ -17,6 +17,8 @@ from portal.accounts.models import User
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.service.models import Record
+from portal.steering import previews, rules
+from portal.steering.models import PreviewedChange
 from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 from tests.journeys.conftest import DESKTOP, PHONE, House
 from tests.pages.style_guide import STATUSES
@@ -96,6 +98,13 @@ PAGES = {
     "/reset/<token>": ("anonymous", "/reset/none"),
     "/search": ("agent", "/search?q=printer&kind=faq"),
     "/sign-in": ("anonymous", "/sign-in"),
+    "/steering": ("editor", "/steering"),
+    "/steering/previews/<int:preview_id>": ("editor", "/steering/previews/{preview}"),
+    "/steering/rules": ("editor", "/steering/rules"),
+    "/steering/rules/<int:rule_id>": ("editor", "/steering/rules/{rule}"),
+    "/steering/synonyms": ("editor", "/steering/synonyms"),
+    "/steering/synonyms/<int:synonym_id>": ("editor", "/steering/synonyms/1"),
+    "/steering/synonyms/lines": ("editor", "/steering/synonyms/lines"),
     "/tags": ("anonymous", "/tags"),
     "/tags/<slug>": ("anonymous", "/tags/{tag}"),
     "/vocabulary": ("editor", "/vocabulary"),
@@ -105,8 +114,6 @@ PAGES = {
     "/vocabulary/families/<slug>": ("editor", "/vocabulary/families/{family}"),
     "/vocabulary/products": ("editor", "/vocabulary/products"),
     "/vocabulary/products/<slug>": ("editor", "/vocabulary/products/{product}"),
-    "/vocabulary/synonyms": ("editor", "/vocabulary/synonyms"),
-    "/vocabulary/synonyms/<int:synonym_id>": ("editor", "/vocabulary/synonyms/1"),
     "/vocabulary/tags": ("editor", "/vocabulary/tags"),
     "/vocabulary/tags/<slug>": ("editor", "/vocabulary/tags/{tag}"),
 }
@@ -120,7 +127,7 @@ MORE_PAGES = [
     ("agent", "/articles/{case}"),
     ("anonymous", "/nowhere"),
 ]
-PARTS = {"/admin/index/state", "/ask/answers", "/callers", "/records"}
+PARTS = {"/admin/index/state", "/steering/previews/<int:preview_id>/state", "/ask/answers", "/callers", "/records"}
 """Pieces that a page fetches for itself, and an address that leads on to the desk or to one's own requests."""
 FOR_PROGRAMS = re.compile(r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg)")
 
@@ -141,7 +148,22 @@ def examples(live_server: House) -> dict[str, str]:
             "record": select(Record.number).where(Record.state == "open"),
             "own": select(Record.number).where(Record.customer_id == customer),
         }
-        return {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
+        found = {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
+        return found | _steered()
+
+
+def _steered() -> dict[str, str]:
+    """Put a rule that rests upon the search, with a preview of what it would change."""
+    by = db.session.scalars(select(User).where(User.role == "editor")).one().viewer
+    article_id = db.session.scalars(select(Article.id).where(Article.state == "published")).first()
+    given = {"action": "pin", "words": "xyzzy", "article": article_id, "reason": "Asked for often", "is_active": False}
+    rule = rules.save(None, by=by, changes=given)
+    preview = previews.request("rule", rule.id, by=by)
+    hits = [{"id": "article:1", "title": "Printer offline"}, {"id": "article:2", "title": "打印机"}]
+    changed = PreviewedChange(words="xyzzy", viewer_kind="anonymous", before=hits, after=hits[::-1])
+    preview.state, preview.changes = "done", [changed]
+    db.session.commit()
+    return {"rule": str(rule.id), "preview": str(preview.id)}
 
 
 def test_no_page_is_forgotten(live_server: House) -> None:

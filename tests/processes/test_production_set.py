@@ -64,12 +64,17 @@ class Production:
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
         """One request as the proxy would send it; status and JSON."""
+        status, answer = self.fetch(method, path, body)
+        return status, json.loads(answer or b"{}")
+
+    def fetch(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """One request as the proxy would send it; status and bytes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         headers = {"Host": HOST, "Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or b"{}")
+            return answer.status, answer.read()
         finally:
             connection.close()
 
@@ -140,6 +145,21 @@ def test_what_is_saved_is_found_through_all_servers(production: Production):
     wait_for(lambda: production.finds("projector") == [f"article:{article}"])
     assert production.ask("GET", "/api/v1/search?q=projector")[1]["engine"] == "opensearch"
     assert json.loads(production.run("index", "verify", "--json"))["missing"] == 0
+
+
+def test_any_web_process_tells_the_figures_of_all(production: Production):
+    def answered() -> float:
+        text = production.fetch("GET", "/metrics")[1].decode()
+        return sum(
+            float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith("casebook_requests_total{")
+        )
+
+    before = answered()
+    for _ in range(40):
+        production.ask("GET", "/healthz")
+    told = [answered() for _ in range(10)]
+    assert told == sorted(told)
+    assert told[0] >= before + 40
 
 
 def test_opensearch_away_costs_search_and_no_save(production: Production, opensearch_node: Node):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from portal.access import ANONYMOUS
-from portal.search.embedded import EmbeddedEngine
+from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import EngineDown, EngineLocked, IndexCorrupt, IndexMissing
 from portal.search.request import SearchRequest
 from tests.contract.conftest import put
@@ -36,7 +36,7 @@ def files(folder: Path, suffix: str) -> list[Path]:
 def in_another_process(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     before = (
         "import sys; from pathlib import Path\n"
-        "from portal.search.embedded import EmbeddedEngine\n"
+        "from portal.search.embedded.engine import EmbeddedEngine\n"
         "from tests.contract.corpus import document\n"
         "engine = EmbeddedEngine(Path(sys.argv[1]))\n"
     )
@@ -190,7 +190,7 @@ def test_a_whole_index_passes_the_check(engine: EmbeddedEngine) -> None:
 
 
 def test_memory_of_versions_is_bounded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.search.embedded.MOST_PENDING", 10)
+    monkeypatch.setattr("portal.search.embedded.engine.MOST_PENDING", 10)
     for number in range(100):
         engine.write("one", [document(number + 10, "alpha")])
         assert len(engine._writers["one"].pending) <= 11

@@ -12,7 +12,8 @@ import pytest
 from portal.access import ANONYMOUS
 from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, IndexMissing
-from portal.search.opensearch import Breaker, OpenSearchEngine
+from portal.search.opensearch.breaker import Breaker
+from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.request import SearchRequest
 from tests.contract.corpus import document
 
@@ -112,7 +113,7 @@ def test_a_dead_engine_costs_a_moment_and_then_nothing() -> None:
 def test_a_silent_engine_is_left_alone_after_two_waits(
     cluster: Cluster, engine: OpenSearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.search.opensearch.READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("portal.search.opensearch.engine.READ_TIMEOUT_S", 0.05)
     slow = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
     release = threading.Event()
 
@@ -223,7 +224,7 @@ def test_a_busy_cluster_is_asked_again_later(cluster: Cluster, engine: OpenSearc
 def test_large_batches_are_parted_by_bytes(
     cluster: Cluster, engine: OpenSearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.search.opensearch.BULK_BYTES", 20_000)
+    monkeypatch.setattr("portal.search.opensearch.documents.BULK_BYTES", 20_000)
     cluster.answer = lambda path, body: bulk(*[{"status": 201}] * (body.count(b"\n") // 2))
     assert len(engine.write("kb-1", [document(n, "x", "y" * 5000) for n in range(20)])) == 20
     assert max(len(body) for _, body in cluster.asked) <= 20_000 + 6000

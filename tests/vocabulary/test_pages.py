@@ -6,11 +6,11 @@ import pytest
 
 from portal.extensions import db
 from portal.knowledge import articles
-from portal.vocabulary import categories, products, synonyms, tags
-from portal.vocabulary.models import Category, Product, ProductFamily, Synonym, Tag
+from portal.vocabulary import categories, products, tags
+from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 from tests.people import People
 
-PAGES = ["", "/categories", "/products", "/families", "/tags", "/synonyms"]
+PAGES = ["", "/categories", "/products", "/families", "/tags"]
 
 
 @pytest.mark.parametrize("place", PAGES)
@@ -104,26 +104,6 @@ def test_tags_are_renamed_and_merged(people: People, client_for: Any) -> None:
     assert db.session.query(Tag).count() == 2
     assert dora.post("/vocabulary/tags/hot/deletion").status_code == 303
     assert article.tags == []
-
-
-def test_synonyms(people: People, client_for: Any) -> None:
-    dora = client_for(people.dora)
-    filled = {
-        "words": "pw",
-        "others": "password, 密码",
-        "is_two_way": "y",
-        "is_active": "y",
-        "expires_at": "2099-01-01",
-    }
-    assert dora.post("/vocabulary/synonyms", data=filled).status_code == 303
-    assert [rule.words for rule in synonyms.load_active()] == ["pw"]
-    rule = db.session.query(Synonym).one()
-    assert dora.post(f"/vocabulary/synonyms/{rule.id}", data=filled | {"others": " "}).status_code == 422
-    assert dora.post(f"/vocabulary/synonyms/{rule.id}", data={"words": "pw", "others": "password"}).status_code == 303
-    assert synonyms.load_active() == ()
-    assert dora.get("/vocabulary/synonyms/999999999999").status_code == 404
-    assert dora.post(f"/vocabulary/synonyms/{rule.id}/deletion").status_code == 303
-    assert db.session.query(Synonym).count() == 0
 
 
 def test_products_module_and_pages_agree_on_fields(people: People, client_for: Any) -> None:

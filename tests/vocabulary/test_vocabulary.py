@@ -1,8 +1,6 @@
-"""Operations on categories, products, tags and synonyms."""
+"""Operations on categories, products and tags."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
@@ -13,11 +11,8 @@ from portal.errors import Conflict, Invalid
 from portal.extensions import db
 from portal.knowledge import articles
 from portal.knowledge.models import Article
-from portal.search.query import parse
-from portal.search.ranking import OneWay, build_plan
-from portal.vocabulary import categories, products, synonyms, tags
+from portal.vocabulary import categories, products, tags
 from portal.vocabulary.models import Category, Tag
-from portal.vocabulary.synonyms import Rule
 from tests.knowledge.conftest import write
 from tests.people import People
 
@@ -148,65 +143,3 @@ def test_only_editors_write_the_vocabulary(people: People) -> None:
         for module in (categories, products, tags):
             with pytest.raises(Forbidden):
                 module.create(by=person.viewer, changes={"name": "X"})
-        with pytest.raises(Forbidden):
-            synonyms.save(None, by=person.viewer, changes={"words": "a", "others": "b"})
-
-
-def test_synonyms_in_force(people: People) -> None:
-    save = synonyms.save
-    rule = save(None, by=people.dora.viewer, changes={"words": "pw", "others": "password, pass phrase，密码"})
-    save(
-        None, by=people.dora.viewer, changes={"words": "old", "others": "new", "is_two_way": False, "is_active": False}
-    )
-    soon = datetime.now(UTC) + timedelta(hours=1)
-    save(None, by=people.dora.viewer, changes={"words": "xmas", "others": "christmas", "expires_at": soon})
-    assert synonyms.load_active() == (
-        Rule("pw", ("password", "pass phrase", "密码"), is_two_way=True),
-        Rule("xmas", ("christmas",), is_two_way=True),
-    )
-    assert [r.words for r in synonyms.load_active(soon + timedelta(hours=1))] == ["pw"]
-    save(rule, by=people.dora.viewer, changes={"is_active": False})
-    synonyms.delete(rule, by=people.dora.viewer)
-    assert [r.words for r in synonyms.load_active()] == ["xmas"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"words": " ", "others": "b"}, "words"),
-        ({"words": "a", "others": " , "}, "others"),
-        ({"words": "Wi-Fi", "others": "x, wi fi"}, "others"),
-        ({"words": "a"}, "others"),
-        ({"words": "cat", "others": "dog"}, "words"),
-        ({"words": "two", "others": "one", "is_two_way": False}, "others"),
-        ({"words": "x", "others": ", ".join(map(str, range(30)))}, "others"),
-        ({"words": "x" * 81, "others": "b"}, "words"),
-        ({"words": "x", "others": "y", "expires_at": "soon"}, "expires_at"),
-        ({"words": "x", "others": "y", "owner_id": 1}, "owner_id"),
-    ],
-)
-def test_rules_that_say_nothing_or_go_round_in_a_circle(people: People, changes: dict[str, object], field: str) -> None:
-    synonyms.save(None, by=people.dora.viewer, changes={"words": "cat", "others": "dog"})
-    synonyms.save(None, by=people.dora.viewer, changes={"words": "one", "others": "two", "is_two_way": False})
-    with pytest.raises(Invalid) as refused:
-        synonyms.save(None, by=people.dora.viewer, changes=changes)
-    assert set(refused.value.fields) == {field}
-
-
-def test_a_rule_is_in_force_for_search_within_seconds(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_force = synonyms.SynonymsInForce()
-    before = in_force()
-    synonyms.save(None, by=people.dora.viewer, changes={"words": "pw", "others": "password, 密码"})
-    synonyms.save(None, by=people.dora.viewer, changes={"words": "lid", "others": "cover", "is_two_way": False})
-    assert in_force() == before
-    monkeypatch.setattr(in_force, "_read_at", time.monotonic() - in_force.EVERY_S)
-    assert in_force() == (*before, ("pw", "password", "密码"), OneWay("lid", ("cover",)))
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"), [("lid", {"cover"}), ("cover", set()), ("pw", {"password"}), ("password", {"pw"})]
-)
-def test_one_way_rules_lead_one_way(asked: str, found: set[str]) -> None:
-    plan = build_plan(parse(asked), is_staff=False, synonyms=(OneWay("lid", ("cover",)), ("pw", "password")))
-    terms = {term for clause in plan.matching for term in clause.terms}
-    assert {"cover", "password", "lid", "pw"} & terms - {asked} == found

@@ -1,0 +1,44 @@
+"""What both engines read out of a request before they make queries of it, and how both tell what they counted."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, TypeVar
+
+from portal.access import Viewer
+from portal.search.facets import Facet, count_ages
+from portal.search.ranking import Field
+from portal.search.request import SearchRequest
+from portal.search.results import SearchResult
+
+Bound = TypeVar("Bound")
+
+_ORDERS: Mapping[str, str] = {"newest": "updated_at", "popular": "popularity"}
+
+
+def order_of(request: SearchRequest) -> str | None:
+    """Return the field whose largest values come first; None where relevance says what comes first."""
+    return _ORDERS.get(request.effective_sort)
+
+
+def fields_of_words(viewer: Viewer) -> list[Field]:
+    """Return the fields in which a word that was typed may stand for this viewer."""
+    fields = [Field.ALL, Field.CODES, Field.CHARACTERS]
+    return [*fields, Field.INTERNAL] if viewer.is_staff else fields
+
+
+def nothing_found(request: SearchRequest, engine: str) -> SearchResult:
+    """Return the answer to words that can match no document."""
+    return SearchResult(query=request.text, engine=engine, total=0, hits=(), page=request.page, size=request.size)
+
+
+def ranges_between(bounds: Sequence[Bound]) -> list[dict[str, Bound]]:
+    """Return what stands before the first, between two and after the last of some bounds, as both engines ask it."""
+    return [{"to": bounds[0]}, *({"from": a, "to": b} for a, b in pairwise(bounds)), {"from": bounds[-1]}]
+
+
+def counts_of(facet: Facet, answer: Mapping[str, Any]) -> dict[str, int]:
+    """Return a facet's counts from an aggregation's buckets, which both engines give in the same shape."""
+    buckets = answer["buckets"]
+    if facet.is_dates:
+        return count_ages([bucket["doc_count"] for bucket in buckets]) if buckets else {}
+    return {bucket["key"]: bucket["doc_count"] for bucket in buckets}

@@ -1,0 +1,420 @@
+"""The engine that needs no server: tantivy, in a folder of the data directory.
+
+One process of the machine writes, guarded by a file lock; any number read.  A folder holds one index; the file `live`
+names the one that searches read and is replaced in one step.  Readers look at two file stamps before each search and
+reload when they changed, so that a commit is seen by the next search without a thread that watches.
+"""
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import tantivy
+from tantivy import FieldType, Occur, Order, Query
+
+from portal.access import Viewer
+from portal.search import stored, suggestions
+from portal.search.document import Document, Tombstone
+from portal.search.embedded.documents import build_indexed, read_stored
+from portal.search.embedded.faults import corrupt, opening, translated
+from portal.search.embedded.folder import Folder
+from portal.search.embedded.queries import count_hits, has_term, plan_parts, rights_of, silent, title_query
+from portal.search.embedded.schema import NAME, build_schema, column, id_of, key_of
+from portal.search.embedded.search import Search
+from portal.search.engine import BadQuery, EngineDown
+from portal.search.guidance import Guidance, default_guidance
+from portal.search.highlight import Marker
+from portal.search.query import read_words
+from portal.search.request import SearchRequest
+from portal.search.results import (
+    EngineHealth,
+    Explanation,
+    Hit,
+    IndexedVersion,
+    IndexSummary,
+    Outcome,
+    SearchResult,
+    Suggestion,
+    WriteOutcome,
+)
+from portal.search.stages import SecondStage
+
+WRITER_MEMORY = 96_000_000
+WRITER_THREADS = 1
+MOST_PENDING = 50_000
+WALK_STEP = 5_000
+
+
+@dataclass(slots=True)
+class _Reader:
+    """An index opened for reading, and the stamp of the commit that it shows."""
+
+    name: str
+    index: tantivy.Index
+    stamp: tuple[int, ...]
+    searcher: tantivy.Searcher
+
+
+@dataclass(slots=True)
+class _Writer:
+    """An index opened for writing; `pending` holds the versions written since the last commit."""
+
+    index: tantivy.Index
+    writer: tantivy.IndexWriter
+    searcher: tantivy.Searcher
+    pending: dict[int, int] = field(default_factory=dict)
+
+
+# What a forked child inherits cannot be closed there (its threads are gone) and must not be dropped either.
+_INHERITED: list[object] = []
+
+
+class EmbeddedEngine:
+    """The index in a folder.  Safe for threads; one object a process."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        guidance: Callable[[], Guidance] = default_guidance,
+        second: SecondStage | None = None,
+    ) -> None:
+        self._folder = Folder(folder)
+        self._guidance = guidance
+        self._second = second or SecondStage()
+        self._schema = build_schema()
+        self._reader: _Reader | None = None
+        self._writers: dict[str, _Writer] = {}
+        self._reading = threading.Lock()
+        self._writing = threading.RLock()
+        self._pid = os.getpid()
+
+    # Reading
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """See `SearchEngine.search`."""
+        began = time.perf_counter()
+        searcher = self._searcher()
+        with translated():
+            result = self._asked(searcher, request).result()
+        return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
+
+    def _asked(self, searcher: tantivy.Searcher, request: SearchRequest) -> Search:
+        return Search(self._schema, searcher, request, request.guidance or self._guidance(), self._second)
+
+    def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
+        """See `SearchEngine.suggest`."""
+        typed = suggestions.read_typed(text)
+        if typed is None:
+            return ()
+        searcher = self._searcher()
+        schema = self._schema
+        with translated():
+            query = Query.boolean_query(
+                [(Occur.Must, rights_of(schema, viewer)), (Occur.Must, title_query(schema, typed))]
+            )
+            hits = searcher.search(query, suggestions.CANDIDATES, count=False).hits
+            found = [(score, *read_stored(searcher, address)) for score, address in hits]
+        return suggestions.rank(typed, found, limit)
+
+    def similar(
+        self,
+        viewer: Viewer,
+        text: str,
+        kinds: Collection[str] = (),
+        exclude: Collection[str] = (),
+        limit: int = 5,
+    ) -> tuple[Hit, ...]:
+        """See `SearchEngine.similar`."""
+        words = read_words(text)
+        plan = self._guidance().plan(words, is_staff=viewer.is_staff)
+        if not plan.matching:
+            return ()
+        searcher = self._searcher()
+        schema = self._schema
+        with translated():
+            parts = [(Occur.Must, rights_of(schema, viewer)), *plan_parts(schema, plan)]
+            if kinds:
+                parts.append((Occur.Must, silent(Query.term_set_query(schema, column("kind"), list(kinds)))))
+            parts += [(Occur.MustNot, has_term(schema, "id", document_id)) for document_id in exclude]
+            hits = searcher.search(Query.boolean_query(parts), limit, count=False).hits
+            marker = Marker(plan)
+            return tuple(
+                stored.build_hit(document_id, data, score=score, marker=marker, is_staff=viewer.is_staff)
+                for score, (document_id, data) in ((score, read_stored(searcher, address)) for score, address in hits)
+            )
+
+    def correct(self, request: SearchRequest) -> str | None:
+        """See `SearchEngine.correct`."""
+        searcher = self._searcher()
+        with translated():
+            return self._asked(searcher, request).correction()
+
+    def explain(self, request: SearchRequest, document_id: str) -> Explanation:
+        """See `SearchEngine.explain`."""
+        searcher = self._searcher()
+        with translated():
+            return self._asked(searcher, request).explanation(document_id)
+
+    def health(self) -> EngineHealth:
+        """See `SearchEngine.health`."""
+        try:
+            name = self._folder.live_name()
+            documents = self.count(name)
+        except EngineDown as error:
+            return EngineHealth(engine=self.name, is_up=False, detail=str(error), version=version("tantivy"))
+        return EngineHealth(
+            engine=self.name, is_up=True, version=version("tantivy"), live_index=name, documents=documents
+        )
+
+    # The indices
+
+    def create_index(self, name: str) -> None:
+        """See `SearchEngine.create_index`."""
+        with self._writing:
+            self._lock()
+            path = self._folder.index_path(name)
+            if path.exists():
+                raise BadQuery(f"An index {name!r} exists already. Choose another name or drop it first.")
+            path.mkdir(parents=True)
+            tantivy.Index(self._schema, path=str(path))
+            self._folder.mark_layout(name)
+
+    def live_index(self) -> str | None:
+        """See `SearchEngine.live_index`."""
+        return self._folder.live_index()
+
+    def list_indices(self) -> tuple[IndexSummary, ...]:
+        """See `SearchEngine.list_indices`."""
+        live = self.live_index()
+        return tuple(
+            IndexSummary(
+                name=path.name,
+                documents=self._count_or_zero(path.name),
+                bytes=sum(file.stat().st_size for file in path.iterdir() if file.is_file()),
+                is_live=path.name == live,
+            )
+            for path in self._folder.index_paths()
+        )
+
+    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+        """See `SearchEngine.write`."""
+        with self._writing, self._writing_to(index):
+            opened = self._writer(index)
+            keys = [key_of(item.id) for item in batch]
+            known = _versions_of(opened, self._schema, keys)
+            outcomes = []
+            for item, key in zip(batch, keys, strict=True):
+                outcomes.append(self._write_one(opened, item, key, known.get(key)))
+                if outcomes[-1].outcome == Outcome.DONE:
+                    known[key] = item.version
+            if len(opened.pending) > MOST_PENDING:
+                self.commit(index)
+            return tuple(outcomes)
+
+    def _write_one(self, opened: _Writer, item: Document | Tombstone, key: int, known: int | None) -> WriteOutcome:
+        if known is not None and known > item.version:
+            return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.SUPERSEDED)
+        try:
+            document = build_indexed(item, key)
+        except (ValueError, TypeError, OverflowError) as error:
+            # The text of these errors may quote the document; its kind of error may be told.
+            return WriteOutcome(
+                id=item.id,
+                version=item.version,
+                outcome=Outcome.REFUSED,
+                reason=f"cannot be indexed: {type(error).__name__}",
+            )
+        if known is not None:
+            # By `key` it would delete nothing: the library takes every number for a signed one.
+            opened.writer.delete_documents_by_term("id", item.id)
+        opened.writer.add_document(document)
+        opened.pending[key] = item.version
+        return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.DONE)
+
+    def commit(self, index: str) -> None:
+        """See `SearchEngine.commit`."""
+        with self._writing, self._writing_to(index):
+            opened = self._writers.get(index)
+            if opened is None or not opened.pending:
+                return
+            opened.writer.commit()
+            opened.index.reload()
+            opened.searcher = opened.index.searcher()
+            opened.pending.clear()
+
+    def versions(self, index: str) -> Iterator[IndexedVersion]:
+        """See `SearchEngine.versions`."""
+        reader = self._open(index)
+        searcher = reader.searcher
+        first = 0
+        while True:
+            with translated():
+                rest = Query.range_query(self._schema, "key", FieldType.Unsigned, first, None)
+                hits = searcher.search(rest, WALK_STEP, count=False, order_by_field="key", order=Order.Asc).hits
+                addresses = [address for _, address in hits]
+                versions = searcher.fast_field_values("version", addresses)
+                gone = searcher.fast_field_values("gone", addresses)
+                found = [
+                    IndexedVersion(
+                        id=id_of(key) or str(searcher.doc(address).get_first("id")),
+                        version=int(version or 0),
+                        is_gone=bool(is_gone),
+                    )
+                    for (key, address), version, is_gone in zip(hits, versions, gone, strict=True)
+                ]
+            yield from found
+            if len(hits) < WALK_STEP:
+                return
+            first = int(hits[-1][0]) + 1
+
+    def count(self, index: str) -> int:
+        """See `SearchEngine.count`."""
+        searcher = self._open(index).searcher
+        with translated():
+            return count_hits(searcher, Query.term_query(self._schema, "gone", 0))
+
+    def swap(self, index: str) -> None:
+        """See `SearchEngine.swap`."""
+        with self._writing:
+            self._lock()
+            self.commit(index)
+            self._open(index)
+            self._folder.make_live(index)
+
+    def drop(self, index: str) -> None:
+        """See `SearchEngine.drop`."""
+        with self._writing:
+            self._lock()
+            if index == self.live_index():
+                raise BadQuery(f"{index!r} is the live index. Swap to another one before it is dropped.")
+            opened = self._writers.pop(index, None)
+            if opened is not None:
+                opened.writer.rollback()
+                del opened
+            shutil.rmtree(self._folder.index_path(index), ignore_errors=True)
+
+    def check(self, index: str) -> None:
+        """See `SearchEngine.check`: compare every file with the checksum that was written behind it."""
+        self._open(index)
+        damaged = self._folder.damaged_file(index)
+        if damaged is not None:
+            raise corrupt(index, f"the file {damaged} is damaged")
+
+    def close(self) -> None:
+        """See `SearchEngine.close`."""
+        with self._writing:
+            if self._pid != os.getpid():
+                return
+            for name, opened in list(self._writers.items()):
+                self.commit(name)
+                opened.writer.wait_merging_threads()
+            self._writers.clear()
+            self._folder.unlock()
+        with self._reading:
+            self._reader = None
+
+    # Files
+
+    def _searcher(self) -> tantivy.Searcher:
+        """Return the newest searcher of the live index."""
+        return self._open(self._folder.live_name(), keep=True).searcher
+
+    def _open(self, name: str, *, keep: bool = False) -> _Reader:
+        stamp = self._folder.stamp(name)
+        with self._reading:
+            self._leave_inherited()
+            reader = self._reader
+            if reader is not None and reader.name == name and reader.stamp == stamp:
+                return reader
+            if reader is not None and reader.name == name:
+                with opening(name):
+                    reader.index.reload()
+                    fresh = _Reader(name, reader.index, stamp, reader.index.searcher())
+            else:
+                fresh = self._opened(name, stamp)
+            if keep:
+                self._reader = fresh
+            return fresh
+
+    def _opened(self, name: str, stamp: tuple[int, ...]) -> _Reader:
+        self._folder.check_layout(name)
+        with opening(name):
+            index = tantivy.Index.open(str(self._folder.index_path(name)))
+            index.config_reader("manual")
+            index.reload()
+            return _Reader(name, index, stamp, index.searcher())
+
+    def _writer(self, name: str) -> _Writer:
+        opened = self._writers.get(name)
+        if opened is not None and self._pid == os.getpid():
+            return opened
+        self._lock()
+        self._folder.stamp(name)
+        self._folder.check_layout(name)
+        with opening(name):
+            index = tantivy.Index.open(str(self._folder.index_path(name)))
+            index.config_reader("manual")
+            try:
+                writer = index.writer(WRITER_MEMORY, WRITER_THREADS)
+            except ValueError as error:
+                if "LockBusy" in str(error) or "lock" in str(error).lower():
+                    raise self._folder.locked() from None
+                raise
+            index.reload()
+            opened = _Writer(index, writer, index.searcher())
+        self._writers[name] = opened
+        return opened
+
+    @contextmanager
+    def _writing_to(self, name: str) -> Iterator[None]:
+        """Let go of a writer that failed: it is of no more use, and what it had not committed is written again."""
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            self._writers.pop(name, None)
+            raise EngineDown(
+                f"The search index {name!r} could not be written ({str(error)[:200]}). "
+                f"Is there room on the disk of {str(self._folder.path)!r}, and may it be written?"
+            ) from error
+
+    def _leave_inherited(self) -> None:
+        if self._pid != os.getpid():
+            _INHERITED.extend((self._reader, dict(self._writers)))
+            self._reader = None
+            self._writers = {}
+            self._folder.leave_lock()
+            self._pid = os.getpid()
+
+    def _lock(self) -> None:
+        """Become the one writing process of this machine, until `close`."""
+        self._leave_inherited()
+        self._folder.lock()
+
+    def _count_or_zero(self, name: str) -> int:
+        try:
+            return self.count(name)
+        except EngineDown:
+            return 0
+
+
+def _versions_of(opened: _Writer, schema: tantivy.Schema, keys: Sequence[int]) -> dict[int, int]:
+    """Return the versions that the index holds of these keys, committed or not."""
+    found: dict[int, int] = {}
+    if keys and opened.searcher.num_docs:
+        query = Query.term_set_query(schema, "key", list(set(keys)))
+        addresses = [address for _, address in opened.searcher.search(query, len(keys), count=False).hits]
+        held = opened.searcher.fast_field_values("key", addresses)
+        versions = opened.searcher.fast_field_values("version", addresses)
+        found = {int(k or 0): int(v or 0) for k, v in zip(held, versions, strict=True)}
+    pending = opened.pending
+    found.update((key, pending[key]) for key in keys if key in pending)
+    return found

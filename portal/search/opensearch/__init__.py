@@ -1,0 +1,1 @@
+"""The engine for production: OpenSearch, any number of nodes, through opensearch-py."""

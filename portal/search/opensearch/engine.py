@@ -1,0 +1,470 @@
+"""The engine for production: OpenSearch, any number of nodes, through opensearch-py.
+
+An alias with the installation's prefix names the live index.  Every index has a second alias of its own that writes
+must go through, so that a write to a dropped index is refused and never makes a new one without a mapping.  Queries are
+built from analysed terms; what people type never reaches a query parser.
+"""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from opensearchpy import OpenSearch
+from opensearchpy.exceptions import NotFoundError, OpenSearchException
+from opensearchpy.helpers import scan
+
+from portal.access import Viewer
+from portal.search import corrections, stored, suggestions
+from portal.search.asking import fields_of_words, nothing_found, order_of
+from portal.search.document import Document, Tombstone
+from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
+from portal.search.guidance import Guidance, default_guidance
+from portal.search.highlight import Marker
+from portal.search.opensearch.breaker import Breaker
+from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
+from portal.search.opensearch.faults import Faults
+from portal.search.opensearch.layout import index_body
+from portal.search.opensearch.queries import NAMES, Json, planned_query, rights_of, title_queries
+from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
+from portal.search.query import TypedWord, read_words
+from portal.search.ranking import Field
+from portal.search.request import SearchRequest
+from portal.search.results import (
+    EngineHealth,
+    Explanation,
+    Hit,
+    IndexedVersion,
+    IndexSummary,
+    Presence,
+    SearchResult,
+    Suggestion,
+    WriteOutcome,
+)
+from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange, page_of
+
+READ_TIMEOUT_S = 1.5
+ADMIN_TIMEOUT_S = 30.0
+HEALTH_TIMEOUT_S = 2.0
+WALK_STEP = 5_000
+MOST_REMEMBERED = 20_000
+REFRESH_INTERVAL = "1s"
+WRITE_ALIAS = "-write"
+
+
+class OpenSearchEngine:
+    """The index in an OpenSearch cluster.  Safe for threads."""
+
+    name = "opensearch"
+
+    def __init__(
+        self,
+        *,
+        hosts: Sequence[str],
+        prefix: str,
+        ca: Path | None = None,
+        for_writing: bool = False,
+        guidance: Callable[[], Guidance] = default_guidance,
+        second: SecondStage | None = None,
+    ) -> None:
+        self._prefix = prefix
+        self._guidance = guidance
+        self._second = second or SecondStage()
+        self._faults = Faults(", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts))
+        several = len(hosts) > 1
+        self._client = OpenSearch(
+            hosts=list(hosts),
+            timeout=WRITE_TIMEOUT_S if for_writing else READ_TIMEOUT_S,
+            # A second address is worth one try; more would pile up on a cluster in trouble.
+            max_retries=1 if several else 0,
+            retry_on_timeout=several and not for_writing,
+            http_compress=False,
+            maxsize=16,
+            ca_certs=str(ca) if ca else None,
+        )
+        self._bulk = Bulk(self._client, self._faults)
+        self._breaker = Breaker()
+        self._readable_terms: set[tuple[frozenset[str], str]] = set()
+
+    # Reading
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """See `SearchEngine.search`."""
+        began = time.perf_counter()
+        asked = self._asked(request)
+        if asked.plan.finds_nothing:
+            return nothing_found(request, self.name)
+        pinned = self._pinned(asked)
+        window = self._second.window_of(request, len(pinned))
+        answer = self._ask(asked.body(window), asked.parameters)
+        found = {hit["_id"]: hit for hit in answer["hits"]["hits"]}
+        page = page_of(self._second.stages, window, pinned, [candidate_of(hit) for hit in found.values()], request)
+        sources = {name: hit["_source"] for name, hit in found.items() if "_source" in hit}
+        if wanted := [candidate.id for candidate in page if candidate.id not in sources]:
+            sources |= {hit["_id"]: hit["_source"] for hit in self._ask(asked.texts_body(wanted))["hits"]["hits"]}
+        marker = Marker(asked.plan) if request.with_highlights else None
+        hits = tuple(asked.hit(c, sources[c.id], found.get(c.id), marker) for c in page if c.id in sources)
+        missing = self._missing(asked, marker.seen if marker else ()) if request.with_correction else []
+        return SearchResult(
+            query=request.text,
+            engine=self.name,
+            total=answer["hits"]["total"]["value"] + len(pinned),
+            hits=hits,
+            facets=asked.facets(answer.get("aggregations", {})),
+            did_you_mean=self._correction(asked, missing) if missing else None,
+            missing_words=tuple(word.text for word in missing),
+            rules=asked.steering.rules,
+            page=request.page,
+            size=request.size,
+            took_ms=round((time.perf_counter() - began) * 1000, 2),
+        )
+
+    def _asked(self, request: SearchRequest) -> Search:
+        return Search(request, request.guidance or self._guidance(), self._second)
+
+    def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
+        return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))
+
+    def _pinned(self, asked: Search) -> list[Candidate]:
+        if not asked.steering.pinned or order_of(asked.request) is not None:
+            return []
+        return asked.pinned(self._ask(asked.pinned_body()))
+
+    def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
+        """See `SearchEngine.suggest`."""
+        typed = suggestions.read_typed(text)
+        if typed is None:
+            return ()
+        body = {
+            "query": {
+                "bool": {"filter": [*rights_of(viewer)], "should": title_queries(typed), "minimum_should_match": 1}
+            },
+            "size": suggestions.CANDIDATES,
+            "_source": ["kind", "title", "url", "popularity"],
+            "track_total_hits": False,
+        }
+        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
+        found = [(hit["_score"] or 0.0, hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+        return suggestions.rank(typed, found, limit)
+
+    def similar(
+        self,
+        viewer: Viewer,
+        text: str,
+        kinds: Collection[str] = (),
+        exclude: Collection[str] = (),
+        limit: int = 5,
+    ) -> tuple[Hit, ...]:
+        """See `SearchEngine.similar`."""
+        plan = self._guidance().plan(read_words(text), is_staff=viewer.is_staff)
+        if not plan.matching:
+            return ()
+        query = planned_query(plan, viewer)
+        if kinds:
+            query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
+        if exclude:
+            query["bool"]["must_not"].append({"ids": {"values": list(exclude)}})
+        body = {
+            "query": query,
+            "size": limit,
+            "_source": [*SHOWN, *TEXTS, *(("internal",) if viewer.is_staff else ())],
+            "track_total_hits": False,
+        }
+        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
+        marker = Marker(plan)
+        return tuple(
+            stored.build_hit(
+                hit["_id"], hit["_source"], score=hit["_score"] or 0.0, marker=marker, is_staff=viewer.is_staff
+            )
+            for hit in answer["hits"]["hits"]
+        )
+
+    def correct(self, request: SearchRequest) -> str | None:
+        """See `SearchEngine.correct`."""
+        asked = self._asked(request)
+        return self._correction(asked, self._missing(asked, ()))
+
+    def explain(self, request: SearchRequest, document_id: str) -> Explanation:
+        """See `SearchEngine.explain`."""
+        asked = self._asked(replace(request, explain=True))
+        own: Json = {"ids": {"values": [document_id]}}
+
+        def find(*filters: Json) -> Json | None:
+            body = {"query": {"bool": {"filter": [own, *filters]}}, "size": 1, "_source": ["gone"]}
+            answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
+            hits: list[Json] = answer["hits"]["hits"]
+            return hits[0] if hits else None
+
+        there = find()
+        if there is None:
+            return Explanation(id=document_id, presence=Presence.NOT_INDEXED)
+        if there.get("_source", {}).get("gone"):
+            return Explanation(id=document_id, presence=Presence.WITHDRAWN)
+        if find(*rights_of(request.viewer)) is None:
+            return Explanation(id=document_id, presence=Presence.NOT_READABLE)
+        if document_id in asked.steering.hidden:
+            return Explanation(id=document_id, presence=Presence.HIDDEN)
+        query = asked.query()
+        if asked.plan.finds_nothing or find(query) is None:
+            return Explanation(id=document_id, presence=Presence.NO_MATCH)
+        scored = self._scored(query, own)
+        kept_out = tuple(name for name, chosen in asked.chosen.items() if find(chosen) is None)
+        if kept_out:
+            return Explanation(
+                id=document_id, presence=Presence.FILTERED, matched_fields=matched_fields(scored), filters=kept_out
+            )
+        score = float(scored["_score"])
+        pinned = self._pinned(asked)
+        first = self._ask(asked.body(Window(0, FIRST, is_arranged=True)))["hits"]["hits"]
+        together = [*pinned, *map(candidate_of, first)][:FIRST]
+        arranged = [candidate.id for candidate in arrange(self._second.stages, together, request)]
+        if document_id in arranged:
+            return Explanation(
+                id=document_id,
+                presence=Presence.FOUND,
+                rank=arranged.index(document_id) + 1,
+                score=score,
+                matched_fields=matched_fields(scored),
+            )
+        query = asked.query(with_pinned=False)
+        query["bool"]["filter"].extend(asked.chosen.values())
+        # Scores are single floats: what differs in the last digit stands on the same rank.
+        better = {"query": query, "size": 0, "track_total_hits": True, "min_score": score * (1 + 1e-6)}
+        answer = self._read(lambda: self._client.search(index=self._prefix, body=better))
+        return Explanation(
+            id=document_id,
+            presence=Presence.FOUND,
+            rank=answer["hits"]["total"]["value"] + len(pinned) + 1,
+            score=score,
+            matched_fields=matched_fields(scored),
+        )
+
+    def _scored(self, query: Json, own: Json) -> Json:
+        body = {"query": {"bool": {"must": [query], "filter": [own]}}, "size": 1, "_source": False}
+        parameters = {"include_named_queries_score": "true"}
+        answer = self._read(lambda: self._client.search(index=self._prefix, body=body, params=parameters))
+        hits: list[Json] = answer["hits"]["hits"]
+        return hits[0] if hits else {"_score": 0.0}
+
+    def health(self) -> EngineHealth:
+        """See `SearchEngine.health`."""
+        try:
+            with self._answering():
+                version = self._client.info(params={"request_timeout": HEALTH_TIMEOUT_S})["version"]["number"]
+            live = self.live_index()
+            if live is None:
+                raise IndexMissing(self._faults.no_index())
+            with self._answering():
+                state = self._client.cluster.health(
+                    index=self._own(live), params={"request_timeout": HEALTH_TIMEOUT_S, "timeout": "1s"}
+                )["status"]
+            if state == "red":
+                raise EngineDown(f"OpenSearch at {self._faults.hosts} is recovering the index {live!r}.")
+            return EngineHealth(
+                engine=self.name, is_up=True, version=version, live_index=live, documents=self.count(live)
+            )
+        except EngineError as error:
+            return EngineHealth(engine=self.name, is_up=False, detail=str(error))
+
+    def _missing(self, asked: Search, seen: Collection[str]) -> list[TypedWord]:
+        return corrections.missing_words(asked.words, lambda terms: self._readable(asked, terms), seen)
+
+    def _readable(self, asked: Search, terms: Collection[str]) -> set[str]:
+        fields = fields_of_words(asked.viewer)
+        # Most words were asked for before; that a word was readable a while ago is known per set of tokens.
+        tokens = asked.viewer.tokens
+        known = {term for term in terms if (tokens, term) in self._readable_terms}
+        wanted = [term for term in terms if term not in known]
+        if not wanted:
+            return known
+        lines: list[Json] = []
+        for term in wanted:
+            ways = [{"term": {NAMES[name]: term}} for name in fields]
+            query = {"bool": {"filter": [*rights_of(asked.viewer), {"bool": {"should": ways}}]}}
+            lines += [{}, {"query": query, "size": 0, "terminate_after": 1}]
+        answer = self._read(lambda: self._client.msearch(index=self._prefix, body=lines))
+        found = {
+            term
+            for term, result in zip(wanted, answer["responses"], strict=True)
+            if result.get("hits", {}).get("total", {}).get("value")
+        }
+        if len(self._readable_terms) > MOST_REMEMBERED:
+            self._readable_terms.clear()
+        self._readable_terms.update((tokens, term) for term in found)
+        return known | found
+
+    def _correction(self, asked: Search, missing: Sequence[TypedWord]) -> str | None:
+        def near(word: str, distance: int) -> Iterator[str]:
+            fuzzy = {"fuzzy": {NAMES[Field.WORDS]: {"value": word, "fuzziness": distance, "transpositions": True}}}
+            body = {
+                "query": {"bool": {"filter": rights_of(asked.viewer), "must": [fuzzy]}},
+                "size": corrections.LOOKED_AT,
+                "_source": ["title", *TEXTS],
+                "track_total_hits": False,
+            }
+            answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
+            for hit in answer["hits"]["hits"]:
+                yield stored.searched_text(hit["_source"], is_staff=False)
+
+        text = corrections.corrected(asked.request.text, missing, near)
+        if text is None:
+            return None
+        again = self._asked(replace(asked.request, text=text))
+        query = again.query()
+        query["bool"]["filter"].extend(again.chosen.values())
+        body = {"query": query, "size": 0, "terminate_after": 1}
+        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
+        return text if answer["hits"]["total"]["value"] else None
+
+    # The indices
+
+    def create_index(self, name: str) -> None:
+        """See `SearchEngine.create_index`."""
+        parts = index_body()
+        body = {
+            "settings": parts["settings"],
+            "mappings": {"_meta": {"casebook": self._prefix}, **parts["mappings"]},
+            "aliases": {self._own(name) + WRITE_ALIAS: {}},
+        }
+        with self._answering():
+            if self._client.indices.exists(index=self._own(name), params=_admin()):
+                raise BadQuery(f"An index {name!r} exists already. Choose another name or drop it first.")
+            self._client.indices.create(index=self._own(name), body=body, params=_admin())
+
+    def live_index(self) -> str | None:
+        """See `SearchEngine.live_index`."""
+        with self._answering():
+            try:
+                found = self._client.indices.get_alias(name=self._prefix)
+            except NotFoundError:
+                return None
+        return next((name for name in sorted(found)), None)
+
+    def list_indices(self) -> tuple[IndexSummary, ...]:
+        """See `SearchEngine.list_indices`."""
+        live = self.live_index()
+        pattern = f"{self._prefix}-*"
+        with self._answering():
+            mappings = self._client.indices.get_mapping(index=pattern, params=_admin())
+            answer = self._client.indices.stats(index=pattern, metric="store", params=_admin())
+        # Another installation's prefix may begin with this one's; the mark in the mapping tells whose an index is.
+        own = {
+            name for name, data in mappings.items() if data["mappings"].get("_meta", {}).get("casebook") == self._prefix
+        }
+        return tuple(
+            IndexSummary(
+                name=name,
+                documents=self.count(name),
+                bytes=data.get("primaries", {}).get("store", {}).get("size_in_bytes", 0),
+                is_live=name == live,
+            )
+            for name, data in sorted(answer["indices"].items())
+            if name in own
+        )
+
+    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+        """See `SearchEngine.write`."""
+        return self._bulk.write(index, self._own(index) + WRITE_ALIAS, batch)
+
+    def commit(self, index: str) -> None:
+        """See `SearchEngine.commit`."""
+        with self._answering():
+            self._client.indices.refresh(index=self._own(index), params={"request_timeout": ADMIN_TIMEOUT_S})
+
+    def versions(self, index: str) -> Iterator[IndexedVersion]:
+        """See `SearchEngine.versions`."""
+        body = {"query": {"match_all": {}}, "_source": False, "docvalue_fields": ["gone"], "version": True}
+        with self._answering():
+            for hit in scan(
+                self._client,
+                query=body,
+                index=self._own(index),
+                size=WALK_STEP,
+                scroll="5m",
+                request_timeout=ADMIN_TIMEOUT_S,
+            ):
+                gone = hit.get("fields", {}).get("gone", [False])[0]
+                yield IndexedVersion(id=hit["_id"], version=hit["_version"], is_gone=bool(gone))
+
+    def count(self, index: str) -> int:
+        """See `SearchEngine.count`."""
+        with self._answering():
+            answer = self._client.count(index=self._own(index), body={"query": {"term": {"gone": False}}})
+        return int(answer["count"])
+
+    def swap(self, index: str) -> None:
+        """See `SearchEngine.swap`."""
+        before = self.live_index()
+        actions: list[Json] = []
+        if before is not None and before != index:
+            actions.append({"remove": {"index": self._own(before), "alias": self._prefix, "must_exist": True}})
+        actions.append({"add": {"index": self._own(index), "alias": self._prefix}})
+        with self._answering():
+            self._client.indices.put_settings(
+                index=self._own(index), body={"index": {"refresh_interval": REFRESH_INTERVAL}}, params=_admin()
+            )
+            self._client.indices.refresh(index=self._own(index), params={"request_timeout": ADMIN_TIMEOUT_S})
+            self._client.indices.update_aliases(body={"actions": actions}, params=_admin())
+
+    def drop(self, index: str) -> None:
+        """See `SearchEngine.drop`."""
+        if index == self.live_index():
+            raise BadQuery(f"{index!r} is the live index. Swap to another one before it is dropped.")
+        with self._answering():
+            self._client.indices.delete(index=self._own(index), params={**_admin(), "ignore_unavailable": "true"})
+
+    def check(self, index: str) -> None:
+        """See `SearchEngine.check`: the cluster checks its files itself; a red index is one it could not read."""
+        with self._answering():
+            state = self._client.cluster.health(
+                index=self._own(index), params={"request_timeout": ADMIN_TIMEOUT_S, "timeout": "1s"}
+            )["status"]
+        if state == "red":
+            raise IndexCorrupt(
+                f"OpenSearch cannot read the index {index!r} (its state is red). Nothing is lost; "
+                "if it does not recover, `casebook index rebuild` makes it again."
+            )
+
+    def close(self) -> None:
+        """See `SearchEngine.close`."""
+        self._client.close()
+
+    # Names and faults
+
+    def _own(self, name: str) -> str:
+        if not re.fullmatch(rf"{re.escape(self._prefix)}-[a-z0-9_-]{{1,99}}", name):
+            raise BadQuery(
+                f"{name!r} cannot be the name of an index here. "
+                f"Let it begin with {self._prefix + '-'!r} and go on with small letters, digits, - and _."
+            )
+        return name
+
+    def _read(self, ask: Callable[[], Any]) -> Json:
+        """Ask once, unless the breaker is open; note how it went."""
+        self._breaker.enter()
+        try:
+            answer: Json = ask()
+        except OpenSearchException as error:
+            translated = self._faults.translated(error)
+            if isinstance(translated, EngineDown) and not isinstance(translated, IndexMissing):
+                self._breaker.failed()
+            else:
+                self._breaker.succeeded()
+            raise translated from None
+        self._breaker.succeeded()
+        return answer
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except OpenSearchException as error:
+            raise self._faults.translated(error) from None
+
+
+def _admin() -> Json:
+    return {"request_timeout": ADMIN_TIMEOUT_S}

@@ -1,0 +1,88 @@
+"""What editors fill in to steer the search.  The operations judge it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from typing import Any
+
+from flask_babel import lazy_gettext as _
+from flask_wtf import FlaskForm
+from wtforms import BooleanField, DateField, IntegerField, RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+from wtforms.validators import Optional
+
+ACTION_NAMES = {
+    "pin": _("Pin: the article stands first"),
+    "hide": _("Hide: the article is left out"),
+}
+
+
+class SteeringForm(FlaskForm):
+    """Fields that become an operation's changes."""
+
+    def changes(self) -> dict[str, Any]:
+        """Return what was filled in; a day becomes its beginning in UTC."""
+        given = {name: field.data for name, field in self._fields.items() if name != "csrf_token"}
+        if given.get("expires_at") is not None:
+            given["expires_at"] = datetime.combine(given["expires_at"], time(), UTC)
+        return given
+
+    def show_refusals(self, refusals: Mapping[str, str]) -> None:
+        """Put an operation's sentences beside the fields they are about."""
+        for name, sentence in refusals.items():
+            if name in self._fields:
+                self._fields[name].errors = sentence.split("\n")
+            else:
+                self.form_errors.append(sentence)
+
+
+class SynonymForm(SteeringForm):
+    """Words that search treats alike."""
+
+    words = StringField(_("Words that people type"))
+    others = TextAreaField(_("Find these, too"), description=_("Divide them with commas."))
+    is_two_way = BooleanField(_("Both ways: each of them finds all the others"), default=True)
+    is_active = BooleanField(_("In force"), default=True)
+    reason = StringField(_("Why"))
+    expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
+
+
+class LinesForm(SteeringForm):
+    """Many synonyms at once, one rule a line."""
+
+    lines = TextAreaField(
+        _("Rules, one a line"),
+        description=_("“a, b, c” goes both ways; “a => b, c” leads from a to the others. # begins a note."),
+    )
+    is_active = BooleanField(_("In force"), default=True)
+    reason = StringField(_("Why"))
+    expires_at = DateField(
+        _("Until"), [Optional()], description=_("They stop by themselves when this day begins (UTC).")
+    )
+
+
+class RuleForm(SteeringForm):
+    """A pin or a hide."""
+
+    action = RadioField(
+        _("What happens"), choices=[SelectChoice(value, label) for value, label in ACTION_NAMES.items()], default="pin"
+    )
+    words = StringField(
+        _("When people search for"),
+        description=_("Spelling, order and words such as “how do I” make no difference."),
+    )
+    is_exact = BooleanField(
+        _("Only for these words"),
+        default=True,
+        description=_("Otherwise also for longer searches that hold all of them."),
+    )
+    article = StringField(_("Article"), description=_("The address of its page, or its number."))
+    position = IntegerField(
+        _("Position"), [Optional()], default=1, description=_("Among several pins for the same words, 1 stands first.")
+    )
+    reason = StringField(_("Why"), description=_("Whoever meets the rule later will want to know."))
+    expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
+    is_active = BooleanField(_("In force"), default=True)
+
+    def changes(self) -> dict[str, Any]:
+        """Return what was filled in; an empty position is the first."""
+        return super().changes() | {"position": self.position.data if self.position.data is not None else 1}

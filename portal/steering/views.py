@@ -1,0 +1,13 @@
+"""The pages on which editors steer the search and see what it does; each subject has a module of its own."""
+
+from flask import Flask
+
+from portal.search.current import GUIDANCE
+from portal.steering import rule_views
+from portal.steering.in_force import GuidanceInForce
+
+
+def init_app(app: Flask) -> None:
+    """Register the pages, and tell search what steers it."""
+    app.extensions[GUIDANCE] = GuidanceInForce()
+    app.register_blueprint(rule_views.blueprint)
