@@ -52,8 +52,7 @@ class Deliveries(RuleBasedStateMachine):
         self.engine = self.make_engine()
         build_index(self.engine)
         self.working: dict[tuple[str, int], str] = {}
-        for _ in range(2):
-            self.save()
+        self.save()
 
     @rule()
     def save(self):
@@ -91,9 +90,9 @@ class Deliveries(RuleBasedStateMachine):
     @rule(target=shaped, worker=st.sampled_from(WORKERS))
     def oversleep(self, worker):
         """Claim and shape, and sleep until the lease is over: what is in hand will be written late, if ever."""
-        claimed = self.claim(worker, 5)
-        self.let_leases_end()
-        return self.shape(claimed)
+        taken = claims.claim(worker, limit=5, is_bulk=False)
+        Deliveries.let_leases_end(self)
+        return Deliveries.shape(self, (worker, taken))
 
     @rule(n=st.integers(0, 9), is_removed=st.booleans(), worker=st.sampled_from(WORKERS))
     def overtake(self, n, is_removed, worker):

@@ -79,6 +79,16 @@ REMOVALS: dict[str, tuple[type[MemoryEngine], Callable[[pytest.MonkeyPatch], Non
 
 # The machine
 
+MENDING = ("ask_for_a_rebuild", "go_on_with_the_rebuild", "repair")
+"""A rebuild or a repair would soon mend what is broken; without these rules it shows sooner."""
+ASIDE = {
+    "the version guard": (*MENDING, "claim", "shape", "settle", "let_leases_end"),
+    "the tombstones": (*MENDING, "claim", "shape", "settle", "let_leases_end"),
+    "the lease": MENDING,
+    "the version in settling": MENDING,
+}
+"""Rules that are left out so that few examples, the same ones each time, are enough."""
+
 
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("guard", REMOVALS)
@@ -88,15 +98,13 @@ def test_the_machine_finds_that_a_guard_is_gone(monkeypatch, guard):
     monkeypatch.setattr(rebuild, "LOADED_ROWS", 2)
     monkeypatch.setattr(rebuild, "ROWS_A_COMMIT", 3)
     remove_guard(monkeypatch)
-    # A rebuild or a repair would soon mend what is broken; without them it shows sooner.
-    mending = dict.fromkeys(("ask_for_a_rebuild", "go_on_with_the_rebuild", "repair"))
-    machine = type("Broken", (Deliveries,), {"make_engine": engine, **mending})
+    machine = type("Broken", (Deliveries,), {"make_engine": engine, **dict.fromkeys(ASIDE[guard])})
     with pytest.raises(AssertionError):
         run_state_machine_as_test(
             machine,
             settings=settings(
                 max_examples=150,
-                stateful_step_count=40,
+                stateful_step_count=25,
                 deadline=None,
                 derandomize=True,
                 database=None,
