@@ -102,13 +102,16 @@ def _answer_forbidden(_error: Forbidden) -> ResponseReturnValue:
 
 
 def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
-    """Say that the database is away: nothing was saved, and the same request may be sent again."""
+    """Say that the database is away.  Whether it took a commit just before is unknown; a repetition by key is safe."""
     # The text of the error quotes what was about to be written; its first line only says what the database said.
     log.warning("the database cannot be used", reason=str(error.orig).partition("\n")[0][:200])
     # Who is asking cannot be looked up now, neither here nor by the page.
     g.viewer, g.account, g._login_user = ANONYMOUS, None, AnonymousUserMixin()
     db.session.remove()
-    sentence = gettext("The database cannot be reached at the moment. Nothing was saved; please try again in a minute.")
+    sentence = gettext(
+        "The database cannot be reached at the moment. "
+        "Try again in a minute; what you were saving may not have been saved."
+    )
     answer = make_response(problem(503, sentence) if is_api() else _page(503, sentence))
     answer.headers["Retry-After"] = RETRY_AFTER_S
     return answer

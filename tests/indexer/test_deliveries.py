@@ -91,7 +91,7 @@ class Deliveries(RuleBasedStateMachine):
     def oversleep(self, worker):
         """Claim and shape, and sleep until the lease is over: what is in hand will be written late, if ever."""
         taken = claims.claim(worker, limit=5, is_bulk=False)
-        Deliveries.let_leases_end(self)
+        self.end_leases()
         return Deliveries.shape(self, (worker, taken))
 
     @rule(n=st.integers(0, 9), is_removed=st.booleans(), worker=st.sampled_from(WORKERS))
@@ -122,6 +122,9 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def let_leases_end(self):
+        self.end_leases()
+
+    def end_leases(self):
         self.working.clear()
         past = now() - timedelta(seconds=1)
         db.session.execute(update(OutboxRow).where(OutboxRow.leased_by.is_not(None)).values(leased_until=past))
@@ -154,7 +157,7 @@ class Deliveries(RuleBasedStateMachine):
             assert not verify.compare(self.engine, self.engine.live).differs
 
     def teardown(self):
-        self.let_leases_end()
+        self.end_leases()
         build_index(self.engine, holder="last", breathe=lambda: sync.drain(self.engine, "last"))
         sync.drain(self.engine, "last")
         found = verify.compare(self.engine, self.engine.live)
