@@ -85,7 +85,8 @@ def drain(
     """Write everything that is due; single saves overtake bulk.
 
     After `for_s` seconds no further batch is begun: where people save without a pause there is never nothing due, and
-    whoever calls this has more to do.  Trouble with the engine ends the drain and gives the rows back; the caller decides when to come again.
+    whoever calls this has more to do.  Trouble with the engine ends the drain and gives the rows back; the caller
+    decides when to come again.
 
     Raises:
         EngineLocked: another process of this machine writes the embedded index.

@@ -48,13 +48,9 @@ class Apart(Embedded):
     def work(self, place: str = "") -> Child:
         """Start a worker; one with a place dies there."""
         settings = [f"{name}={value}" for name, value in self.portal.settings.items()]
-        command = (
-            ["-m", "tests.drills.killed_worker", place] if place else ["-c", "from portal.cli import main; main()"]
-        )
-        return Child(
-            ["env", *settings, sys.executable, *command, *([] if place else ["worker"])],
-            log=self.folder / "worker.log",
-        )
+        dying = [sys.executable, "-m", "tests.drills.killed_worker", place]
+        command = dying if place else self.portal.command("worker")
+        return Child(["env", *settings, *command], log=self.folder / "worker.log", cwd=ROOT)
 
 
 @pytest.fixture
