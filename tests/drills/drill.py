@@ -88,6 +88,7 @@ class Verdict:
             f"requests without an answer: {ledger.unanswered}; the slowest write: {ledger.slowest_s:.1f} s",
             f"reads: {ledger.reads}, of these searches: {self.searches}; degraded: {ledger.degraded}",
             f"degraded without a fault of the engine: {ledger.degraded_without_fault}",
+            f"degraded while one of three nodes was away: {ledger.degraded_without_node}",
             f"judged: {judged}",
         ]
         for sentence, count in Counter(ledger.violations).most_common(30):

@@ -33,6 +33,7 @@ EFFECTS = {
     "database": (Effect.DATABASE_AWAY,),
     "engine": (Effect.SEARCH_LIMITED,),
     "index": (Effect.SEARCH_LIMITED,),
+    **dict.fromkeys(("node0", "node1", "node2"), (Effect.NODE_AWAY,)),
 }
 SERVERS = ("database", "queue", "engine", "node0", "node1", "node2")
 

@@ -38,6 +38,7 @@ class Ledger:
         self.reads = 0
         self.degraded = 0
         self.degraded_without_fault = 0
+        self.degraded_without_node = 0
         self.slowest_s = 0.0
         self.violations: list[str] = []
         self._lock = threading.Lock()
@@ -68,9 +69,10 @@ class Ledger:
             self.reads += 1
             self.degraded += is_degraded
 
-    def note_degraded_without_fault(self) -> None:
+    def note_degraded_without_fault(self, *, is_node_away: bool) -> None:
         with self._lock:
             self.degraded_without_fault += 1
+            self.degraded_without_node += is_node_away
 
     def violate(self, sentence: str) -> None:
         """Note something that must never happen."""

@@ -64,7 +64,8 @@ class Reader(threading.Thread):
         weather = self._stage.weather
         if is_degraded and not weather.allows(Effect.SEARCH_LIMITED, began, ended):
             # Said openly, it is no violation: an engine on a busy machine may be slower than its readers' patience.
-            self._stage.ledger.note_degraded_without_fault()
+            is_node_away = weather.allows(Effect.NODE_AWAY, began, ended)
+            self._stage.ledger.note_degraded_without_fault(is_node_away=is_node_away)
         if not is_degraded and weather.demands(Effect.SEARCH_DOWN, began, ended):
             self._violate("a search without an engine did not say that it was degraded")
 

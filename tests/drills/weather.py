@@ -19,6 +19,8 @@ class Effect(Enum):
     """Writes and pages are answered 503, with a sentence."""
     SEARCH_LIMITED = auto()
     """Searches may say that they are degraded."""
+    NODE_AWAY = auto()
+    """One of three nodes is killed: searches are answered as ever."""
     SEARCH_DOWN = auto()
     """Searches must say that they are degraded: there is no engine that could answer."""
 
