@@ -4,6 +4,8 @@ from indexer.worker import Duty
 from portal.accounts import housekeeping
 from portal.attachments import attachments, extraction
 from portal.mail import messages
+from portal.search import log as search_log
+from portal.search import popular, saved
 from portal.steering import work
 
 DUTIES: tuple[Duty, ...] = (
@@ -13,4 +15,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("left-over files", 3600.0, attachments.sweep),
     Duty("ended sessions", 3600.0, housekeeping.forget_old),
     Duty("sent mails", 3600.0, messages.forget_old),
+    Duty("saved searches", 60.0, saved.write_news),
+    Duty("old searches", 3600.0, search_log.forget_old),
+    Duty("popular searches", 3600.0, popular.refresh),
 )

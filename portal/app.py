@@ -22,6 +22,7 @@ import portal.knowledge.views
 import portal.mail.models
 import portal.outbox
 import portal.queue
+import portal.reports.views
 import portal.search.models
 import portal.search.views
 import portal.service.findable
@@ -86,6 +87,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         sources.register(app, feature.findable.SOURCE)
     for facet, labels in portal.vocabulary.findable.LABELS.items():
         sources.register_labels(app, facet, labels)
+    sources.register_parents(app, "category", portal.vocabulary.findable.category_parents)
+    sources.register_places(app, portal.vocabulary.findable.find_categories)
     for feature in (
         portal.accounts,
         portal.vocabulary,
@@ -96,6 +99,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.home,
         portal.health,
         portal.admin,
+        portal.reports,
         portal.api,
     ):
         feature.views.init_app(app)

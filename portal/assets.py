@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ def edition() -> str:
     return digest.hexdigest()[:12]
 
 
+@lru_cache(maxsize=512)
 def asset(name: str) -> str:
     """Return the address of a file of `static/`; a name that is not there fails the page, and so its test."""
     if name != STYLE_SHEET and not (SOURCE / name).is_file():

@@ -4,6 +4,7 @@
 cookie and the reader stays where they were, with or without JavaScript.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -12,11 +13,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
-from babel.dates import format_date, format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta, get_month_names
 from babel.numbers import format_decimal, format_percent
 from flask import Flask, Response, current_app, g, has_request_context, redirect, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_babel import LazyString, lazy_gettext
+from flask_babel import LazyString, get_translations, lazy_gettext
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, default_exceptions
 from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
@@ -104,6 +105,9 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Bind languages, templates' names, headers and static files to the portal."""
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", str(TRANSLATIONS))
     babel.init_app(app, locale_selector=choose_language, timezone_selector=choose_zone)
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]  # The extension adds it.
+        _say, _say_number, newstyle=True, pgettext=_say_in_context
+    )
     app.jinja_env.add_extension("jinja2.ext.do")
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -168,8 +172,11 @@ def choose_zone() -> str:
     """Return the reader's time zone, which their browser tells through a cookie; UTC until it has."""
     if not has_request_context():
         return "UTC"
-    zone = request.cookies.get(ZONE_COOKIE, "")
-    return zone if zone in _zones() else "UTC"
+    chosen: str | None = g.get("zone")
+    if chosen is None:
+        zone = request.cookies.get(ZONE_COOKIE, "")
+        chosen = g.zone = zone if zone in _zones() else "UTC"
+    return chosen
 
 
 @lru_cache(maxsize=1)
@@ -196,7 +203,14 @@ def here(**changes: object) -> str:
 
 
 def opens(path: str) -> bool:
-    """Say whether some page of the portal answers at this path."""
+    """Say whether some page of the portal answers at this path.  Routes do not change, so it is looked up once."""
+    known: dict[str, bool] = current_app.extensions.setdefault("casebook.opens", {})
+    if path not in known:
+        known[path] = _is_routed(path)
+    return known[path]
+
+
+def _is_routed(path: str) -> bool:
     try:
         current_app.url_map.bind("").match(path, method="GET")
     except RequestRedirect:
@@ -210,8 +224,11 @@ def show_datetime(moment: datetime | None, length: str = "medium") -> str:
     """Show a moment in the reader's language and zone, as `21 Nov 2026, 09:14`."""
     if moment is None:
         return ""
-    pattern = {"en": "d MMM y, HH:mm", "zh": "y年M月d日 HH:mm"}[_locale()] if length == "medium" else length
-    return format_datetime(moment, pattern, tzinfo=ZoneInfo(choose_zone()), locale=_locale())
+    if length == "medium":
+        there = moment.astimezone(ZoneInfo(choose_zone()))
+        day, comma = _day(there), "" if _locale() == "zh" else ","
+        return f"{day}{comma} {there.hour:02}:{there.minute:02}"
+    return format_datetime(moment, length, tzinfo=ZoneInfo(choose_zone()), locale=_locale())
 
 
 def show_date(moment: datetime | date | None, length: str = "medium") -> str:
@@ -220,8 +237,22 @@ def show_date(moment: datetime | date | None, length: str = "medium") -> str:
         return ""
     if isinstance(moment, datetime):
         moment = moment.astimezone(ZoneInfo(choose_zone())).date()
-    pattern = {"en": "d MMM y", "zh": "y年M月d日"}[_locale()] if length == "medium" else length
-    return format_date(moment, pattern, locale=_locale())
+    return _day(moment) if length == "medium" else format_date(moment, length, locale=_locale())
+
+
+def _day(day: date) -> str:
+    """Show a day as `21 Nov 2026` or 2026年11月21日.
+
+    By hand, because a page of hits shows forty, and Babel takes 0.3 ms for each.
+    """
+    if _locale() == "zh":
+        return f"{day.year}年{day.month}月{day.day}日"
+    return f"{day.day} {_months()[day.month]} {day.year}"
+
+
+@lru_cache(maxsize=1)
+def _months() -> Mapping[int, str]:
+    return get_month_names("abbreviated", locale="en")
 
 
 def show_ago(moment: datetime | None) -> str:
@@ -317,7 +348,34 @@ def _keep(response: BaseResponse, cookie: str, value: str) -> None:
 
 
 def _locale() -> str:
-    return choose_language()
+    """Return the page's language, chosen once a request: a page of hits asks a few hundred times."""
+    if not has_request_context():
+        return "en"
+    chosen: str | None = g.get("language")
+    if chosen is None:
+        chosen = g.language = choose_language()
+    return chosen
+
+
+def _say(text: str) -> str:
+    return _said_in(_locale(), text)
+
+
+@lru_cache(maxsize=8192)
+def _said_in(_language: str, text: str) -> str:
+    """Return a template's text in the page's language; looked up in the catalogue once a language."""
+    said: str = get_translations().ugettext(text)
+    return said
+
+
+def _say_in_context(context: str, text: str) -> str:
+    said: str = get_translations().upgettext(context, text)
+    return said
+
+
+def _say_number(one: str, many: str, number: int) -> str:
+    said: str = get_translations().ungettext(one, many, number)
+    return said
 
 
 def _account_language() -> str | None:

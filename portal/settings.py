@@ -43,6 +43,7 @@ class Settings:
     mail_from: str
     web_workers: int
     web_threads: int
+    search_log_days: int
 
     @property
     def is_production(self) -> bool:
@@ -121,6 +122,7 @@ class Settings:
             mail_from=text("MAIL_FROM", "Casebook <casebook@localhost>"),
             web_workers=_whole("WEB_WORKERS", text("WEB_WORKERS", "2"), 1, 64),
             web_threads=_whole("WEB_THREADS", text("WEB_THREADS", "4"), 1, 64),
+            search_log_days=_whole("SEARCH_LOG_DAYS", text("SEARCH_LOG_DAYS", "400"), 0, 3650),
         )
 
 

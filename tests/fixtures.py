@@ -1,16 +1,14 @@
 """A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
 import gc
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
@@ -18,7 +16,8 @@ import portal.app
 from portal import outbox
 from portal.extensions import db
 from portal.settings import Settings
-from tests.people import Browser
+from tests.moulds import FILLING, Filling, Moulds, settings_in
+from tests.people import Browser, People, make_people
 
 CHANGED = "tests.changed"
 
@@ -26,47 +25,38 @@ CHANGED = "tests.changed"
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of a development portal in a folder of its own."""
-    return Settings.from_environ(
-        {"CASEBOOK_DATA_DIR": str(tmp_path), "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough"}
-    )
+    return settings_in(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with all tables, made once: copying it is ten times as fast as making the tables."""
-    folder = tmp_path_factory.mktemp("empty")
-    made = portal.app.create_app(
-        Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": "x" * 40})
-    )
-    with made.app_context():
-        flask_migrate.upgrade()
-        db.session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-        db.session.remove()
-        db.engine.dispose()
-    return folder / "casebook.sqlite3"
-
-
-@pytest.fixture(scope="session")
-def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """Templates compiled once for all portals of a run."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+def moulds(tmp_path_factory: pytest.TempPathFactory) -> Moulds:
+    """Portals to copy; their templates are compiled once for all portals of a run."""
+    cache = FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    return Moulds(parent=tmp_path_factory.mktemp("moulds"), cache=cache)
 
 
 @pytest.fixture
-def app(settings: Settings, empty_database: Path, compiled_templates: FileSystemBytecodeCache) -> Iterator[Flask]:
+def app(request: pytest.FixtureRequest, settings: Settings, moulds: Moulds) -> Iterator[Flask]:
     """A portal with empty tables; an application context is pushed for the test."""
+    filling = moulds.fill(settings, request.fixturenames)
     made = portal.app.create_app(settings)
     made.config["TESTING"] = True
+    made.extensions[FILLING] = filling
     made.test_client_class = Browser
-    made.jinja_env.bytecode_cache = compiled_templates
+    made.jinja_env.bytecode_cache = moulds.cache
     with made.app_context():
-        if settings.is_sqlite:
-            shutil.copyfile(empty_database, str(db.engine.url.database))
-        else:
+        if not settings.is_sqlite:
             db.create_all()
         yield made
         db.session.remove()
         db.engine.dispose()
+
+
+@pytest.fixture
+def people(app: Flask) -> People:
+    """The named people, in the database."""
+    filling: Filling = app.extensions[FILLING]
+    return filling.people or make_people()
 
 
 def pytest_collection_finish() -> None:

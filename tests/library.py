@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from indexer import rebuild, sync
-from indexer.rebuild import Rebuild
+from indexer import sync
 from portal.extensions import db
 from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.search.current import EXTENSION, GUIDANCE, make_engine
 from portal.search.engine import SearchEngine
+from tests.moulds import FILLING, build_index
 from tests.people import People
 
 HOLDER = "tests"
@@ -44,11 +44,8 @@ class Library:
 def library(app: Flask, people: People) -> Iterator[Library]:
     """An empty index of the embedded engine, read by the portal's pages."""
     engine = make_engine(app.extensions["casebook.settings"], for_writing=True, guidance=app.extensions[GUIDANCE])
-    rebuild.ensure_index(engine, "tests")
-    work = Rebuild(engine, HOLDER, "tests")
-    while work.step():
-        pass
-    work.let_go()
+    if not app.extensions[FILLING].has_index:
+        build_index(engine)
     app.extensions[EXTENSION] = engine
     yield Library(app, engine, people)
     engine.close()

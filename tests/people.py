@@ -93,9 +93,8 @@ class Browser(FlaskClient):
         return str(URLSafeTimedSerializer(self.application.secret_key or "", salt="wtf-csrf-token").dumps(raw))
 
 
-@pytest.fixture
-def people(app: Flask) -> People:
-    """The named people, in the database."""
+def make_people() -> People:
+    """Put the named people into the database."""
     companies = [Customer(kind="company", name="Alpha Works"), Customer(kind="company", name="Beta Mills")]
     db.session.add_all(companies)
     db.session.flush()

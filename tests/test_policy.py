@@ -21,6 +21,8 @@ from portal.attachments import attachments
 from portal.extensions import db
 from portal.knowledge import reads
 from portal.knowledge.models import Article
+from portal.search import saved
+from portal.search.request import SearchRequest
 from portal.service.models import Record
 from portal.vocabulary.models import Category, Product, Tag
 
@@ -64,7 +66,8 @@ POLICY = {
     "PATCH /api/v1/records/<int:record_id>": AGENT,
     "POST /api/v1/records/<int:record_id>/entries": CUSTOMER,
     "GET /api/v1/search": ANYBODY,
-    "POST /api/v1/searches/<int:search_id>/click": ANYBODY,
+    "GET /api/v1/search/why": AGENT,
+    "POST /api/v1/searches/<string:search_id>/click": ANYBODY,
     "GET /api/v1/suggest": ANYBODY,
     "GET /articles/<slug>": ANYBODY,
     "POST /articles/<slug>/archiving": EDITOR,
@@ -115,6 +118,14 @@ POLICY = {
     "GET /me/second-factor/picture.svg": CUSTOMER,
     "POST /me/second-factor/recovery-codes": CUSTOMER,
     "POST /me/second-factor/removal": CUSTOMER,
+    "GET /me/searches": CUSTOMER,
+    "POST /me/searches": CUSTOMER,
+    "POST /me/searches/<int:saved_id>": CUSTOMER,
+    "POST /me/searches/<int:saved_id>/deletion": CUSTOMER,
+    "POST /me/searches/<int:saved_id>/pause": CUSTOMER,
+    "POST /me/searches/<int:saved_id>/resumption": CUSTOMER,
+    "POST /me/searches/forgetting": CUSTOMER,
+    "POST /me/searches/keeping": CUSTOMER,
     "POST /me/sessions/<int:session_id>/end": CUSTOMER,
     "POST /me/sessions/end": CUSTOMER,
     "POST /me/tokens": CUSTOMER,
@@ -139,12 +150,20 @@ POLICY = {
     "GET /records/<string:number>/similar": AGENT,
     "POST /records/<string:number>/state": AGENT,
     "GET /records/new": AGENT,
+    "GET /reports": MANAGER,
+    "GET /reports/searches": MANAGER,
+    "GET /reports/searches/queries.csv": MANAGER,
+    "GET /reports/searches/query": MANAGER,
     "GET /requests": CUSTOMER,
     "GET /reset": ANYBODY,
     "POST /reset": ANYBODY,
     "GET /reset/<token>": ANYBODY,
     "POST /reset/<token>": ANYBODY,
+    "GET /saved-searches/<token>/pause": ANYBODY,
+    "POST /saved-searches/<token>/pause": ANYBODY,
     "GET /search": ANYBODY,
+    "GET /search/facets/<name>": ANYBODY,
+    "GET /search/why": AGENT,
     "GET /sign-in": ANYBODY,
     "POST /sign-in": ANYBODY,
     "POST /sign-in/code": ANYBODY,
@@ -171,6 +190,27 @@ POLICY = {
     "POST /steering/steps/<int:step_id>/undo": EDITOR,
     "GET /steering/previews/<int:preview_id>": EDITOR,
     "GET /steering/previews/<int:preview_id>/state": EDITOR,
+    "GET /steering/sets": EDITOR,
+    "POST /steering/sets": EDITOR,
+    "GET /steering/sets/<int:set_id>": EDITOR,
+    "POST /steering/sets/<int:set_id>/deletion": EDITOR,
+    "POST /steering/sets/<int:set_id>/queries": EDITOR,
+    "POST /steering/sets/<int:set_id>/files": EDITOR,
+    "GET /steering/sets/<int:set_id>/queries.jsonl": EDITOR,
+    "GET /steering/sets/<int:set_id>/qrels.tsv": EDITOR,
+    "GET /steering/judging/<int:query_id>": EDITOR,
+    "POST /steering/judging/<int:query_id>": EDITOR,
+    "GET /steering/configurations": EDITOR,
+    "POST /steering/configurations": EDITOR,
+    "GET /steering/configurations/<int:configuration_id>": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/deletion": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/measurements": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/activation": EDITOR,
+    "POST /steering/configurations/<int:configuration_id>/previews": EDITOR,
+    "GET /steering/measurements": EDITOR,
+    "POST /steering/measurements": EDITOR,
+    "GET /steering/measurements/state": EDITOR,
     "GET /tags": ANYBODY,
     "GET /tags/<slug>": ANYBODY,
     "GET /vocabulary": EDITOR,
@@ -198,7 +238,7 @@ POLICY = {
 }
 WRITTEN_BY_READING = {"search_log"}
 """The tables that a GET may write: what was searched is counted."""
-WITHOUT_CSRF = {"POST /api/v1/searches/<int:search_id>/click"}
+WITHOUT_CSRF = {"POST /api/v1/searches/<string:search_id>/click"}
 """Browsers send these as beacons, which carry no header; they count a click and nothing else."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 ROLES = list(Role)
@@ -229,13 +269,18 @@ MISSING = {
     "build_id": 2000000015,
     "customer_id": 2000000002,
     "record_id": 2000000003,
-    "search_id": 2000000004,
+    "name": "n-2000000016",
+    "search_id": "n-2000000004",
     "slug": "n-2000000011",
     "synonym_id": 2000000012,
     "rule_id": 2000000020,
     "step_id": 2000000021,
     "preview_id": 2000000022,
+    "set_id": 2000000023,
+    "query_id": 2000000024,
+    "configuration_id": 2000000025,
     "version": 2000000013,
+    "saved_id": 2000000017,
     "session_id": 2000000005,
     "token_id": 2000000006,
     "user_id": 2000000007,
@@ -383,6 +428,7 @@ def things(app, people):
         )
         sessions.start(person.user)
         db.session.commit()
+        kept = saved.save(SearchRequest(viewer=person.viewer, text=name), by=person.viewer, name=name, every="day")
         tokens.create(person.user, name=name, by=None)
         return {
             "file_id": file.id,
@@ -395,6 +441,7 @@ def things(app, people):
             .filter_by(user_id=person.user_id)
             .order_by(UserSession.id)
             .first()[0],
+            "saved_id": kept.id,
             "token_id": db.session.query(APIToken.id).filter_by(user_id=person.user_id).scalar(),
         }
 
@@ -429,15 +476,27 @@ def things(app, people):
     db.session.commit()
     fill = {
         name: MISSING[name]
-        for name in ("search_id", "token", "synonym_id", "rule_id", "step_id", "preview_id", "version", "build_id")
+        for name in (
+            "search_id",
+            "token",
+            "synonym_id",
+            "rule_id",
+            "step_id",
+            "preview_id",
+            "set_id",
+            "query_id",
+            "configuration_id",
+            "version",
+            "build_id",
+        )
     }
 
     def own(title):
         return {"article_id": articles[title], "slug": title, "article_attachment_id": files[title]}
 
     return {
-        "alice": {**fill, **of(people.alice, people.company_a, "alice"), **own("customers")},
-        "bob": {**fill, **of(people.bob, people.company_b, "bob"), **own("internal")},
+        "alice": {**fill, **of(people.alice, people.company_a, "alice"), **own("customers"), "name": "tag"},
+        "bob": {**fill, **of(people.bob, people.company_b, "bob"), **own("internal"), "name": "assignee"},
         "articles": articles,
     }
 

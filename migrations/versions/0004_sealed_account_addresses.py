@@ -1,7 +1,7 @@
 """Accounts keep their e-mail addresses sealed, and find them by a blind index.
 
 Revision ID: 0004
-Revises: 0002
+Revises: 0003
 """
 
 import uuid
@@ -12,7 +12,7 @@ from alembic import op
 from portal.encryption import blind_index, seal, unseal
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, Text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.access import Role, Viewer, viewer_for
@@ -36,6 +36,8 @@ class User(Base):
     totp_last_step: Mapped[int | None]
     """The time step of the last accepted code: it and older ones are refused."""
     locale: Mapped[str | None] = mapped_column(String(10))
+    keeps_searches: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Lets what they search be noted; nothing of it is when they do not."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_seen_at: Mapped[datetime | None]
 

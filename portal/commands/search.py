@@ -1,28 +1,22 @@
-"""`casebook search` and `casebook evaluate`: the ranking from the command line."""
+"""`casebook search`: the ranking from the command line."""
 
 import json
-import time
-from dataclasses import asdict, replace
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.markup import escape as escape_markup
-from rich.progress import track
 from rich.table import Table
 from sqlalchemy import func, or_, select
 
 from portal.access import ANONYMOUS, Role, Viewer, viewer_for
 from portal.accounts.models import User
 from portal.extensions import db
-from portal.search import evaluation
 from portal.search.answer import answer
 from portal.search.current import engine
-from portal.search.engine import EngineError
-from portal.search.request import LONGEST_TEXT, RequestError, SearchRequest
-from portal.search.results import Hit
+from portal.search.request import RequestError, SearchRequest
 from portal.search.schemas import result_to_json
 from portal.search.sources import registry
+from portal.search.why import Verdict, Why, explain_place, why_to_json
 
 
 def _viewer_named(name: str | None) -> Viewer:
@@ -43,16 +37,29 @@ def _viewer_named(name: str | None) -> Viewer:
 @click.option("--as", "name", help="Whose eyes to search with: a user's e-mail address, or a role. Default: anonymous.")
 @click.option("--kind", multiple=True, help="faq, case_study, record or customer; repeat it for several.")
 @click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)
-@click.option("--explain", is_flag=True, help="Show each field's share of the score.")
+@click.option("--explain", is_flag=True, help="Show each field's share of the score, for a viewer of the staff.")
+@click.option("--missing", help="Say why this document is not there: its id, number, slug or address.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def search(*, words: str, name: str | None, kind: tuple[str, ...], size: int, explain: bool, as_json: bool) -> None:
-    """Search as somebody and print the ranked hits."""
+def search(
+    *,
+    words: str,
+    name: str | None,
+    kind: tuple[str, ...],
+    size: int,
+    explain: bool,
+    missing: str | None,
+    as_json: bool,
+) -> None:
+    """Search as somebody and print the ranked hits, or why one is missing."""
     try:
         asked = SearchRequest(
             viewer=_viewer_named(name), text=words, size=size, explain=explain, filters={"kind": kind} if kind else {}
         )
     except RequestError as error:
         raise click.ClickException(error.sentence) from None
+    if missing is not None:
+        _say_why(asked, missing, as_json=as_json)
+        return
     result = answer(asked, engine=engine(), registry=registry(), locale="en")
     if as_json:
         click.echo(json.dumps(result_to_json(result), ensure_ascii=False))
@@ -63,55 +70,40 @@ def search(*, words: str, name: str | None, kind: tuple[str, ...], size: int, ex
     for rank, hit in enumerate(result.hits, start=1):
         table.add_row(str(rank), f"{hit.score:.2f}", hit.kind, escape_markup(hit.title), hit.url)
         for reason in hit.matched_fields:
-            table.add_row("", f"{reason.score:.3f}", "", f"  {escape_markup(reason.field)}", "")
+            found = escape_markup(f"{reason.field}: {', '.join(reason.words)}")
+            table.add_row("", f"{reason.score:.3f}", "", f"  {found}", "")
     console = Console()
     console.print(table)
     console.print(f"{result.total} found in {result.took_ms:.1f} ms by {result.engine}")
 
 
-@click.command("evaluate")
-@click.option("--queries", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
-@click.option("--qrels", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True)
-@click.option("--source", help="Search only what was imported under this name.")
-@click.option("--worst", type=click.IntRange(0, 100), default=0, help="Also list so many of the worst queries.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def evaluate(*, queries: Path, qrels: Path, source: str | None, worst: int, as_json: bool) -> None:
-    """Measure the ranking on judged queries: nDCG@10, MRR@10, Recall@10."""
-    try:
-        judged, unjudged = evaluation.load_judged(queries, qrels)
-    except evaluation.JudgementError as error:
-        raise click.ClickException(str(error)) from None
-    base = SearchRequest(
-        viewer=viewer_for(Role.ADMIN),
-        size=evaluation.CUT,
-        filters={"source": (source,)} if source else {},
-        with_facets=False,
-        with_highlights=False,
-        with_correction=False,
-    )
-    scores = []
-    try:
-        for query in track(judged, description="Asking", console=Console(stderr=True), disable=as_json):
-            began = time.perf_counter()
-            hits = engine().search(replace(base, text=query.text[:LONGEST_TEXT])).hits
-            took_ms = (time.perf_counter() - began) * 1000
-            scores.append(evaluation.score(query, [_external_id(hit) for hit in hits], took_ms))
-    except EngineError as error:
-        raise click.ClickException(f"The search engine cannot answer: {error}") from None
-    means = evaluation.mean(scores, unjudged=unjudged)
+def _say_why(asked: SearchRequest, text: str, *, as_json: bool) -> None:
+    why = explain_place(asked, text, asker=viewer_for(Role.ADMIN), engine=engine(), registry=registry())
     if as_json:
-        click.echo(json.dumps(asdict(means) | {"engine": engine().name}))
+        click.echo(json.dumps(why_to_json(why), ensure_ascii=False))
+    else:
+        _print_why(why)
+    if why.verdict == Verdict.UNKNOWN:
+        raise click.exceptions.Exit(1)
+
+
+def _print_why(why: Why) -> None:
+    click.echo(why.sentence, err=why.verdict == Verdict.UNKNOWN)
+    if why.verdict == Verdict.UNKNOWN:
         return
-    click.echo(
-        f"nDCG@10 {means.ndcg_at_10:.4f}  MRR@10 {means.mrr_at_10:.4f}  Recall@10 {means.recall_at_10:.4f}  "
-        f"({means.queries} queries, {unjudged} without judgement, {engine().name})"
-    )
-    for bad in sorted(scores, key=lambda s: s.ndcg)[:worst]:
-        click.echo(f"  {bad.ndcg:.3f}  {bad.id}  {bad.text[:100]}")
+    click.echo(f"{why.document_id}  {why.title}  {why.url}")
+    if why.versions is not None:
+        click.echo(f"saved version {why.versions[0]}, indexed version {why.versions[1]}")
+    console = Console()
+    if why.differences:
+        table = Table("Field", "Here", f"Rank {why.ahead_rank}", "Difference", box=None)
+        for line in why.differences:
+            table.add_row(escape_markup(line.field), f"{line.own:.3f}", f"{line.other:.3f}", f"{line.gain:+.3f}")
+        table.add_row("score", f"{why.score:.3f}", f"{why.ahead_score:.3f}", f"{why.ahead_score - why.score:+.3f}")
+        console.print(table)
+        return
+    for field in why.fields:
+        click.echo(f"  {field.score:.3f}  {field.field}: {', '.join(field.words)}")
 
 
-def _external_id(hit: Hit) -> str:
-    return hit.external_id or hit.id
-
-
-commands = [search, evaluate]
+commands = [search]

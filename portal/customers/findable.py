@@ -11,7 +11,7 @@ from portal.access import Viewer
 from portal.customers.models import Customer
 from portal.extensions import db
 from portal.search.results import Hit
-from portal.search.sources import Source
+from portal.search.sources import Source, Standing
 from portal.search.titles import holds_words
 
 
@@ -50,4 +50,20 @@ def find_titles(
     ]
 
 
-SOURCE = Source(kind="customer", readable_ids=readable_ids, find_titles=find_titles)
+def standing(customer_id: int) -> Standing | None:
+    """Tell how a profile stands; profiles are the staff's."""
+    customer = db.session.get(Customer, customer_id)
+    if customer is None:
+        return None
+    return Standing(title=customer.name, url=f"/customers/{customer.id}", readers=frozenset({access.STAFF}))
+
+
+def look_up(text: str) -> int | None:
+    """Find a profile by its address."""
+    number = text.rstrip("/").removeprefix("/customers/")
+    if not text.startswith("/customers/") or not (number.isascii() and number.isdigit() and len(number) < 10):
+        return None
+    return db.session.scalar(select(Customer.id).where(Customer.id == int(number)))
+
+
+SOURCE = Source(kind="customer", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up)

@@ -19,7 +19,7 @@ from portal.accounts.models import User
 from portal.accounts.sign_in import find_user
 from portal.customers import customers
 from portal.customers.models import Contact, Customer
-from portal.demo import timeline
+from portal.demo import searches, timeline
 from portal.demo.content import (
     LINK,
     WrittenArticle,
@@ -44,6 +44,8 @@ from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 SOURCE = "demo"
 OWN_COMPANY = "cust-morgenkorn"
 """The company whose requests the demo's customer sees."""
+SEARCHED_BEFORE = 20
+"""How many requests followed a search of the demo at most."""
 REVIEWED_AFTER = timedelta(days=180)
 _HAN = range(0x3400, 0xA000)
 
@@ -134,6 +136,8 @@ def load_demo(*, settings: Settings, at: datetime | None = None) -> Loaded:
     loaded.added["users"] += _load_own_customer()
     loaded.added["articles"] = _load_articles(words, _accounts(), by=editor, at=at)
     loaded.added["records"] = _load_records(words, _accounts(), by=staff["marcus"].viewer, at=at)
+    own = select(Record.id).where(Record.source == SOURCE).order_by(Record.id).limit(SEARCHED_BEFORE)
+    loaded.added["searches"] = searches.load(at=at, requests=db.session.scalars(own).all())
     accounts = _accounts()
     loaded.sign_ins = [
         SignIn(

@@ -4,14 +4,14 @@ from collections.abc import Collection
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 
 from portal import access
 from portal.access import Viewer
 from portal.extensions import db
 from portal.knowledge.models import KINDS, Article
 from portal.search.results import Hit
-from portal.search.sources import Source
+from portal.search.sources import Source, Standing
 from portal.search.titles import holds_words
 from portal.vocabulary.models import Category
 
@@ -65,4 +65,31 @@ def find_titles(
     ]
 
 
-SOURCE = Source(kind="article", readable_ids=readable_ids, find_titles=find_titles)
+def standing(article_id: int) -> Standing | None:
+    """Tell how an article stands."""
+    article = db.session.get(Article, article_id)
+    if article is None:
+        return None
+    return Standing(
+        title=article.title,
+        url=f"/articles/{article.slug}",
+        state=article.state,
+        readers=access.article_tokens(
+            state=article.state,
+            audience=article.audience,
+            category_audience=article.category.effective_audience if article.category else None,
+            owner_id=article.owner_id,
+            is_shared=article.is_shared,
+        ),
+    )
+
+
+def look_up(text: str) -> int | None:
+    """Find an article by its slug, its address or its number elsewhere."""
+    slug = text.rstrip("/").removeprefix("/articles/")
+    return db.session.scalar(
+        select(Article.id).where(or_(Article.slug == slug, Article.external_id == text)).order_by(Article.id).limit(1)
+    )
+
+
+SOURCE = Source(kind="article", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up)

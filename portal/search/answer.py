@@ -12,6 +12,7 @@ import structlog
 
 from portal.access import Viewer
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, SearchEngine
+from portal.search.facets import UPDATED, is_own_period
 from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, SearchResult
 from portal.search.sources import Registry
@@ -22,9 +23,10 @@ log = structlog.get_logger(__name__)
 def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, locale: str) -> SearchResult:
     """Answer a request.  Never raises for an engine that is down, slow or refusing: then the answer is `degraded`."""
     try:
-        result = engine.search(request)
+        result = _with_periods(engine.search(request), request, engine)
         if result.total == 0 and result.did_you_mean and request.page == 1:
-            corrected = engine.search(replace(request, text=result.did_you_mean, with_correction=False))
+            again = replace(request, text=result.did_you_mean, with_correction=False)
+            corrected = _with_periods(engine.search(again), again, engine)
             if corrected.total:
                 result = replace(
                     corrected, query=request.text, corrected_from=request.text, did_you_mean=result.did_you_mean
@@ -41,6 +43,28 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
         total=result.total - (len(result.hits) - len(hits)),
         facets=named(result.facets, registry, locale),
     )
+
+
+def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEngine) -> SearchResult:
+    """Count the chosen ranges of days, which engines do not count among the ages."""
+    chosen = request.filters.get(UPDATED, ())
+    periods = [value for value in chosen if is_own_period(value)]
+    if not periods or UPDATED not in result.facets:
+        return result
+    counts: dict[str, int] = {}
+    for value in periods:
+        alone = replace(
+            request,
+            filters={**request.filters, UPDATED: (value,)},
+            size=1,
+            page=1,
+            with_facets=False,
+            with_highlights=False,
+            with_correction=False,
+        )
+        counts[value] = result.total if chosen == (value,) else engine.search(alone).total
+    counted = tuple(replace(v, count=counts.get(v.value, v.count)) for v in result.facets[UPDATED])
+    return replace(result, facets={**result.facets, UPDATED: counted})
 
 
 def _count_hidden(request: SearchRequest, result: SearchResult, engine: SearchEngine) -> int:
@@ -95,7 +119,10 @@ def named(
     for facet, labels in registry.labels.items():
         if values := facets.get(facet):
             names = labels([value.value for value in values], locale)
-            shown[facet] = tuple(replace(value, label=names.get(value.value, value.label)) for value in values)
+            shown[facet] = tuple(
+                FacetValue(value=v.value, label=names.get(v.value, v.label), count=v.count, selected=v.selected)
+                for v in values
+            )
     return shown
 
 

@@ -1,25 +1,29 @@
 """`GET /api/v1/search` and `GET /api/v1/suggest`: what the page shows, as JSON."""
 
-from dataclasses import replace
 from typing import Any
 
-import structlog
 from flask import Response, abort, jsonify, request
 from flask_babel import get_locale, gettext
 from flask_smorest import Blueprint
 
-from portal.access import Permission
+from portal.access import Permission, Role
 from portal.accounts.guard import current_viewer, needs
-from portal.search import log as search_log
-from portal.search.answer import answer
+from portal.search import visit
 from portal.search.current import engine
-from portal.search.engine import EngineError
+from portal.search.offers import offer
 from portal.search.request import SearchRequest
-from portal.search.schemas import SearchResultSchema, SuggestionsSchema, result_to_json, suggestion_to_json
+from portal.search.schemas import (
+    SearchResultSchema,
+    SuggestionsSchema,
+    WhySchema,
+    offers_to_json,
+    result_to_json,
+)
 from portal.search.sources import registry
+from portal.search.why import why_to_json
+from portal.search.why_views import answer_why
 
 blueprint = Blueprint("search_api", __name__, url_prefix="/api/v1", description="Search")
-logger = structlog.get_logger(__name__)
 LONGEST_PREFIX = 200
 
 FACET_PARAMETERS = [
@@ -58,42 +62,59 @@ FACET_PARAMETERS = [
 @needs(Permission.READ)
 def search() -> Response:
     """Search what the caller may read."""
-    asked = SearchRequest.from_args(request.args, current_viewer())
-    if request.args.get("explain") in ("1", "true") and asked.viewer.is_staff:
-        asked = replace(asked, explain=True)
-    locale = str(get_locale())
-    result = answer(asked, engine=engine(), registry=registry(), locale=locale)
-    search_log.write(asked, result, locale=locale)
     # It has the schema's shape already: dumped once more, hundreds of facet values would cost a fifth of the answer.
-    return jsonify(result_to_json(result))
+    return jsonify(result_to_json(visit.ask().result))
+
+
+@blueprint.route("/search/why")
+@blueprint.doc(
+    parameters=[
+        {"in": "query", "name": "q", "schema": {"type": "string", "maxLength": 1000}},
+        {
+            "in": "query",
+            "name": "id",
+            "required": True,
+            "schema": {"type": "string"},
+            "description": "The document that is looked for: its id, number, slug or address.",
+        },
+        {
+            "in": "query",
+            "name": "as",
+            "schema": {"type": "string", "enum": [role.value for role in Role]},
+            "description": "Through whose eyes; default: the caller's.",
+        },
+        *FACET_PARAMETERS,
+    ]
+)
+@blueprint.response(200, WhySchema)
+@needs(Permission.READ_STAFF)
+def why() -> dict[str, Any]:
+    """Say why a document is not where somebody looks for it."""
+    _, found = answer_why()
+    if found is None:
+        abort(400, gettext("Give the parameter id: the document's id, number, slug or address."))
+    return why_to_json(found)
 
 
 @blueprint.route("/suggest")
-@blueprint.doc(
-    parameters=[{"in": "query", "name": "q", "required": True, "schema": {"type": "string", "maxLength": 200}}]
-)
+@blueprint.doc(parameters=[{"in": "query", "name": "q", "schema": {"type": "string", "maxLength": 200}}])
 @blueprint.response(200, SuggestionsSchema)
 @needs(Permission.READ)
 def suggest() -> dict[str, Any]:
-    """Offer titles for what is being typed."""
-    text = SearchRequest(viewer=current_viewer(), text=request.args.get("q", "")).text[:LONGEST_PREFIX]
-    if not text:
-        return {"query": "", "degraded": False, "suggestions": []}
-    try:
-        found = engine().suggest(current_viewer(), text)
-    except EngineError as error:
-        logger.warning("suggestions are degraded", reason=str(error))
-        return {"query": text, "degraded": True, "suggestions": []}
-    return {"query": text, "degraded": False, "suggestions": [suggestion_to_json(item) for item in found]}
+    """Offer titles, earlier searches and topics for what is being typed; for nothing typed, what to begin with."""
+    viewer = current_viewer()
+    text = SearchRequest(viewer=viewer, text=request.args.get("q", "")).text[:LONGEST_PREFIX]
+    offers = offer(viewer, text, locale=str(get_locale()), engine=engine(), registry=registry())
+    return offers_to_json(text, offers)
 
 
-@blueprint.route("/searches/<int:search_id>/click", methods=["POST"])
+@blueprint.route("/searches/<string:search_id>/click", methods=["POST"])
 @blueprint.response(204)
 @needs(Permission.READ)
-def click(search_id: int) -> None:
+def click(search_id: str) -> None:
     """Note which hit of a search was opened, and at which rank."""
     document_id = request.args.get("hit", "")
     rank = request.args.get("rank", "")
     if not rank.isascii() or not rank.isdigit() or not 1 <= int(rank[:6]) <= 10_000 or not document_id:
         abort(400, gettext("Give the parameters hit and rank (1 to 10,000)."))
-    search_log.add_click(search_id, user_id=current_viewer().user_id, document_id=document_id, rank=int(rank))
+    visit.note_click(search_id[:16], document_id, int(rank))

@@ -106,27 +106,11 @@ def load_judged(queries: Path, qrels: Path) -> tuple[list[JudgedQuery], int]:
     Raises:
         JudgementError: a line has not the promised shape.
     """
-    relevance: dict[str, dict[str, int]] = {}
-    for number, parts in enumerate(_tab_lines(qrels), start=1):
-        if number == 1 and parts[-1].strip().lower() == "relevance":
-            continue
-        if len(parts) != 3 or not parts[2].strip().lstrip("-").isdigit():
-            raise JudgementError(
-                gettext("%(file)s, line %(line)s: not query_id, doc_id and relevance.", file=qrels.name, line=number)
-            )
-        relevance.setdefault(parts[0], {})[parts[1]] = max(0, int(parts[2]))
+    with qrels.open(encoding="utf-8") as file:
+        relevance = read_qrels(file, qrels.name)
     judged, unjudged = [], 0
     with queries.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                item = json.loads(line)
-                query_id, text = str(item["id"]), str(item["text"])
-            except (ValueError, KeyError, TypeError):
-                raise JudgementError(
-                    gettext("%(file)s, line %(line)s: no JSON with id and text.", file=queries.name, line=number)
-                ) from None
+        for query_id, text, _language in read_queries(file, queries.name):
             if any(relevance.get(query_id, {}).values()):
                 judged.append(JudgedQuery(query_id, text, relevance[query_id]))
             else:
@@ -134,8 +118,50 @@ def load_judged(queries: Path, qrels: Path) -> tuple[list[JudgedQuery], int]:
     return judged, unjudged
 
 
-def _tab_lines(path: Path) -> Iterator[list[str]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.strip():
-                yield line.rstrip("\r\n").split("\t")
+def find_unasked(queries: Path, qrels: Path) -> list[str]:
+    """Return the ids that are judged and belong to no query, sorted."""
+    with qrels.open(encoding="utf-8") as file:
+        judged = set(read_qrels(file, qrels.name))
+    with queries.open(encoding="utf-8") as file:
+        return sorted(judged.difference(query_id for query_id, _, _ in read_queries(file, queries.name)))
+
+
+def read_qrels(lines: Iterable[str], name: str) -> dict[str, dict[str, int]]:
+    """Read query → document → relevance from lines of three columns; a first line of headings is skipped.
+
+    Raises:
+        JudgementError: a line has not the promised shape; the text names file and line.
+    """
+    relevance: dict[str, dict[str, int]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        parts = line.rstrip("\r\n").split("\t")
+        if number == 1 and parts[-1].strip().lower() == "relevance":
+            continue
+        grade = parts[-1].strip()
+        if len(parts) != 3 or not (grade.isascii() and grade.lstrip("-").isdigit() and len(grade) < 10):
+            raise JudgementError(
+                gettext("%(file)s, line %(line)s: not query_id, doc_id and relevance.", file=name, line=number)
+            )
+        relevance.setdefault(parts[0], {})[parts[1]] = max(0, int(grade))
+    return relevance
+
+
+def read_queries(lines: Iterable[str], name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield id, text and language (which may be empty) of each line of JSON.
+
+    Raises:
+        JudgementError: a line has not the promised shape; the text names file and line.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            item = json.loads(line)
+            found = str(item["id"]), str(item["text"]), str(item.get("lang") or "")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise JudgementError(
+                gettext("%(file)s, line %(line)s: no JSON with id and text.", file=name, line=number)
+            ) from None
+        yield found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 
 from portal.access import Viewer
 from portal.search.document import Document, Kind
@@ -35,6 +35,7 @@ class Facet:
 UPDATED = "updated"
 MOST_VALUES = 100
 MOST_SELECTED = 100
+MOST_PERIODS = 10
 
 
 def _one(name: str, document: Document) -> tuple[str, ...]:
@@ -116,7 +117,17 @@ _LABELS: Mapping[str, Mapping[str, object]] = {
 
 def label_of(name: str, value: str) -> str:
     """Return how a value is called, as far as the search knows; slugs of vocabularies are named by their features."""
+    if name == UPDATED and ".." in value:
+        first, _, last = value.partition("..")
+        if first and last:
+            return str(gettext("%(first)s to %(last)s", first=first, last=last))
+        return str(gettext("since %(day)s", day=first) if first else gettext("until %(day)s", day=last))
     return str(_LABELS.get(name, {}).get(value, value))
+
+
+def is_own_period(value: str) -> bool:
+    """A value of `updated` is a range of days, which no engine counts among the ages."""
+    return value not in AGES and value != OLDER
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, SmallInteger, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.extensions import Base, now
@@ -19,11 +19,16 @@ class SearchLog(Base):
     """One search somebody made.  Anonymous readers leave no trace of who they are."""
 
     __tablename__ = "search_log"
-    __table_args__ = (Index("ix_search_log_words", "words"),)
+    __table_args__ = (Index("ix_search_log_key", "key", "at"),)
 
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    token: Mapped[str | None] = mapped_column(String(16), unique=True)
+    """By which a page adds its click: known before the entry is written."""
     at: Mapped[datetime] = mapped_column(default=now, index=True)
     words: Mapped[str] = mapped_column(String(1000))
+    """As typed, with what could tell a person put out of sight."""
+    key: Mapped[str] = mapped_column(String(200), default="")
+    """The form in which words are counted together."""
     language: Mapped[str] = mapped_column(String(10))
     viewer_kind: Mapped[str] = mapped_column(String(20))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
@@ -34,8 +39,52 @@ class SearchLog(Base):
     clicked: Mapped[str | None] = mapped_column(String(40))
     clicked_rank: Mapped[int | None]
     clicked_at: Mapped[datetime | None]
+    is_reworded: Mapped[bool] = mapped_column(default=False)
+    """The reader opened nothing and searched again with other words."""
     record_id: Mapped[int | None]
     """The request that was opened after this search, if any."""
+    cohort: Mapped[int | None] = mapped_column(SmallInteger)
+    """One of a few numbers that returning browsers are given: two are two readers, and nobody is known by theirs."""
+
+
+class PopularSearch(Base):
+    """Words that several different readers of one kind searched; each word stands where all of them may read."""
+
+    __tablename__ = "popular_search"
+    __table_args__ = (UniqueConstraint("audience", "language", "key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    audience: Mapped[str] = mapped_column(String(20))
+    """anonymous, customer or staff."""
+    language: Mapped[str] = mapped_column(String(10))
+    key: Mapped[str] = mapped_column(String(200), index=True)
+    words: Mapped[str] = mapped_column(String(200))
+    people: Mapped[int]
+    searches: Mapped[int]
+    refreshed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SavedSearch(Base):
+    """A search that somebody keeps, and is written to about when something new matches."""
+
+    __tablename__ = "saved_search"
+    __table_args__ = (Index("ix_saved_search_due", "is_paused", "next_check_at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(120))
+    text: Mapped[str] = mapped_column(String(1000), default="")
+    filters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    every: Mapped[str] = mapped_column(String(10), default="day")
+    """hour, day or week: how often it is looked for something new."""
+    is_paused: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    changed_since: Mapped[datetime] = mapped_column(default=now)
+    """What changed later has not been looked at yet."""
+    next_check_at: Mapped[datetime] = mapped_column(default=now)
+    told: Mapped[list[str]] = mapped_column(JSON, default=list)
+    """The documents that were told last, so that none is told twice."""
+    last_told_at: Mapped[datetime | None]
 
 
 class IndexBuild(Base):

@@ -57,6 +57,11 @@ class Clause:
     is_phrase: bool = False
 
 
+def labels_of(clause: Clause) -> tuple[str, ...]:
+    """Return what a clause seeks, as reasons name it: the terms one by one, or the phrase."""
+    return (" ".join(clause.terms),) if clause.is_phrase else clause.terms
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What an engine looks for.

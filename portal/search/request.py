@@ -13,7 +13,7 @@ from flask_babel import gettext
 
 from portal.access import Viewer
 from portal.search.document import Kind
-from portal.search.facets import FACETS, MOST_SELECTED, UPDATED, Facet, facets_for, period_of
+from portal.search.facets import FACETS, MOST_PERIODS, MOST_SELECTED, MOST_VALUES, UPDATED, Facet, facets_for, period_of
 from portal.search.guidance import Guidance
 from portal.search.query import Query, parse
 
@@ -23,6 +23,7 @@ DEEPEST_HIT = 10_000
 DEFAULT_SIZE = 20
 LARGEST_SIZE = 100
 SORTS = ("relevance", "newest", "popular")
+FIRST_DAY, LAST_DAY = "updated_from", "updated_to"
 
 
 class RequestError(ValueError):
@@ -49,8 +50,8 @@ class SearchRequest:
     """One search.  Frozen: make another with `dataclasses.replace`.
 
     `filters` holds the chosen values of each facet.  An empty `text` browses, newest first.  The `with_…`
-    switches spare callers that need hits alone.  `guidance` is tried in place of the one in force;
-    `with_hides` lets hidden documents stay away.
+    switches spare callers that need hits alone; `facet_limit` is how many values of a facet are counted at most.
+    `guidance` is tried in place of the one in force; `with_hides` lets hidden documents stay away.
     """
 
     viewer: Viewer
@@ -63,6 +64,7 @@ class SearchRequest:
     with_facets: bool = True
     with_highlights: bool = True
     with_correction: bool = True
+    facet_limit: int = MOST_VALUES
     with_hides: bool = True
     guidance: Guidance | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -103,10 +105,9 @@ class SearchRequest:
         usable = {facet.name for facet in self.facets}
         if name not in usable:
             raise _unknown("filter", name, sorted(usable))
-        if len(values) > MOST_SELECTED:
-            raise RequestError(
-                name, gettext("%(name)s: choose at most %(most)s values.", name=name, most=MOST_SELECTED)
-            )
+        most = MOST_PERIODS if name == UPDATED else MOST_SELECTED
+        if len(values) > most:
+            raise RequestError(name, gettext("%(name)s: choose at most %(most)s values.", name=name, most=most))
         if name == "kind":
             for value in values:
                 if value not in tuple(Kind):
@@ -151,6 +152,9 @@ class SearchRequest:
     ) -> "SearchRequest":
         """Read the parameters of an address.  Unknown ones are left alone; `size` given here overrules the caller's.
 
+        `updated_from` and `updated_to`, as a form of two days sends them, are a period of `updated`.  Reasons are for
+        staff: `explain` of anybody else is left alone.
+
         Raises:
             RequestError: a parameter cannot be used.
         """
@@ -170,6 +174,9 @@ class SearchRequest:
                     )
             if values:
                 filters[name] = values
+        first, last = _single(args, FIRST_DAY), _single(args, LAST_DAY)
+        if first or last:
+            filters[UPDATED] = (f"{first}..{last}",)
         return cls(
             viewer=viewer,
             text=_single(args, "q"),
@@ -177,6 +184,7 @@ class SearchRequest:
             sort=_single(args, "sort") or "relevance",
             page=_whole(args, "page", 1),
             size=size if size is not None else _whole(args, "size", DEFAULT_SIZE),
+            explain=viewer.is_staff and _single(args, "explain") in ("1", "true"),
         )
 
 

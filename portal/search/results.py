@@ -23,10 +23,14 @@ class MatchedSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchedField:
-    """Why a hit stands where it stands: one field's share of its score.  For staff."""
+    """Why a hit stands where it stands: one field's share of its score, and the words found there.  For staff.
+
+    The shares of all fields add up to the score.
+    """
 
     field: str
     score: float
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

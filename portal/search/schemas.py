@@ -4,7 +4,9 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
+from portal.search.offers import Offers
 from portal.search.results import Hit, SearchResult, Suggestion
+from portal.search.why import Verdict
 
 
 class HighlightsSchema(Schema):
@@ -19,6 +21,45 @@ class ReasonSchema(Schema):
 
     field = fields.String()
     score = fields.Float()
+    words = fields.List(fields.String(), metadata={"description": "The words found there, as the index knows them."})
+
+
+class DifferenceSchema(Schema):
+    """One field's share of two scores."""
+
+    field = fields.String()
+    own = fields.Float()
+    other = fields.Float()
+    gain = fields.Float()
+
+
+class AheadSchema(Schema):
+    """The hit that a document is compared with."""
+
+    title = fields.String()
+    rank = fields.Integer()
+    score = fields.Float()
+
+
+class WhySchema(Schema):
+    """Why a document is not where somebody looks for it."""
+
+    id = fields.String()
+    title = fields.String()
+    url = fields.String()
+    verdict = fields.String(metadata={"enum": [verdict.value for verdict in Verdict]})
+    sentence = fields.String()
+    rank = fields.Integer(allow_none=True)
+    page = fields.Integer(allow_none=True)
+    score = fields.Float()
+    saved_version = fields.Integer(allow_none=True)
+    indexed_version = fields.Integer(allow_none=True)
+    filters = fields.List(fields.String())
+    missing_words = fields.List(fields.String())
+    rule_id = fields.Integer(allow_none=True, metadata={"description": "The rule that hides it."})
+    fields_ = fields.List(fields.Nested(ReasonSchema), data_key="fields", attribute="fields")
+    ahead = fields.Nested(AheadSchema, allow_none=True)
+    differences = fields.List(fields.Nested(DifferenceSchema))
 
 
 class HitSchema(Schema):
@@ -75,12 +116,30 @@ class SuggestionSchema(Schema):
     url = fields.String()
 
 
+class OfferedSearchSchema(Schema):
+    """Words that were searched before."""
+
+    words = fields.String()
+    html = fields.String(metadata={"description": "The words, escaped, with `<mark>` around what was typed."})
+    url = fields.String()
+    is_own = fields.Boolean(metadata={"description": "The caller searched them, and not only others."})
+
+
+class PlaceSchema(Schema):
+    """A topic's page."""
+
+    name = fields.String()
+    url = fields.String()
+
+
 class SuggestionsSchema(Schema):
     """What is offered for the typed text."""
 
     query = fields.String()
     degraded = fields.Boolean()
     suggestions = fields.List(fields.Nested(SuggestionSchema))
+    searches = fields.List(fields.Nested(OfferedSearchSchema))
+    places = fields.List(fields.Nested(PlaceSchema))
 
 
 def result_to_json(result: SearchResult) -> dict[str, Any]:
@@ -121,8 +180,25 @@ def hit_to_json(hit: Hit) -> dict[str, Any]:
         "updated_at": hit.updated_at.isoformat().replace("+00:00", "Z") if hit.updated_at else None,
     }
     if hit.matched_fields:
-        shaped["why"] = [{"field": field.field, "score": round(field.score, 4)} for field in hit.matched_fields]
+        shaped["why"] = [
+            {"field": field.field, "score": round(field.score, 4), "words": list(field.words)}
+            for field in hit.matched_fields
+        ]
     return shaped
+
+
+def offers_to_json(text: str, offers: Offers) -> dict[str, Any]:
+    """Shape what is offered for JSON."""
+    return {
+        "query": text,
+        "degraded": offers.degraded,
+        "suggestions": [suggestion_to_json(title) for title in offers.titles],
+        "searches": [
+            {"words": found.words, "html": str(found.html), "url": found.url, "is_own": found.is_own}
+            for found in offers.searches
+        ],
+        "places": [{"name": place.name, "url": place.url} for place in offers.places],
+    }
 
 
 def suggestion_to_json(suggestion: Suggestion) -> dict[str, Any]:

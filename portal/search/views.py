@@ -1,107 +1,93 @@
 """The search page: words, facets, hits; the whole state is in its address."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from flask import Blueprint, Flask, Response, render_template, request
+from flask import Blueprint, Flask, Response, abort, redirect, render_template, request
+from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
 from portal.search import log as search_log
-from portal.search import sources
+from portal.search import popular, saved_views, sources, visit, why_views
 from portal.search.answer import answer
 from portal.search.current import engine
-from portal.search.facets import FACETS
-from portal.search.request import SORTS, RequestError, SearchRequest
-from portal.search.results import FacetValue, Hit, SearchResult
+from portal.search.facets import FACETS, UPDATED, facets_for
+from portal.search.page import Address, ResultsPage, build_chips, build_groups, build_lines, build_trails
+from portal.search.request import FIRST_DAY, LAST_DAY, RequestError, SearchRequest
 
 blueprint = Blueprint("search", __name__)
-MOST_SHOWN = 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chip:
-    """A chosen value that can be taken away."""
-
-    facet: str
-    title: str
-    label: str
-    remaining: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsPage:
-    """Everything the results page shows."""
-
-    asked: SearchRequest
-    result: SearchResult
-    search_id: int | None
-    recent: list[str]
-    category_names: Mapping[str, str]
-
-    @property
-    def chips(self) -> list[Chip]:
-        """The chosen values, in the order of the facets."""
-        labels = {
-            (name, value.value): str(value.label) for name, values in self.result.facets.items() for value in values
-        }
-        return [
-            Chip(
-                facet=name,
-                title=str(FACETS[name].label),
-                label=labels.get((name, value), value),
-                remaining=tuple(other for other in values if other != value),
-            )
-            for name, values in self.asked.filters.items()
-            for value in values
-        ]
-
-    @property
-    def shown_facets(self) -> list[tuple[str, str]]:
-        """Name and title of the facets that have something to choose."""
-        return [(facet.name, str(facet.label)) for facet in self.asked.facets if self.result.facets.get(facet.name)]
-
-    def shown_values(self, facet: str) -> list[FacetValue]:
-        """Return the values that stand on the page: the most frequent ones, and every chosen one."""
-        values = self.result.facets[facet]
-        return [value for place, value in enumerate(values) if place < MOST_SHOWN or value.selected]
-
-    def trail(self, hit: Hit) -> list[str]:
-        """Return the names of the categories that a hit lies in, from the root down; documents hold them leaf first."""
-        return [self.category_names[slug] for slug in reversed(hit.categories) if slug in self.category_names]
-
-    def toggled(self, facet: str, value: str) -> list[str]:
-        """Return the facet's values after choosing, or taking back, one."""
-        chosen = self.asked.filters.get(facet, ())
-        if value in chosen:
-            return [other for other in chosen if other != value]
-        return [*chosen, value] if FACETS[facet].multi else [value]
+MOST_COUNTED = 10_000
+MOST_LISTED = 500
+LONGEST_FIND = 100
 
 
 @blueprint.get("/search")
 @needs(Permission.READ)
-def results() -> str | tuple[str, int]:
+def results() -> ResponseReturnValue:
     """Answer a search, or browse when there are no words."""
+    if FIRST_DAY in request.args or LAST_DAY in request.args:
+        return _to_period()
     viewer = current_viewer()
-    try:
-        asked = SearchRequest.from_args(request.args, viewer)
-    except RequestError as error:
-        return render_template("search/refused.html", error=error), 400
-    if viewer.is_staff and request.args.get("explain") == "1":
-        asked = replace(asked, explain=True)
-    locale = str(get_locale())
-    result = answer(asked, engine=engine(), registry=sources.registry(), locale=locale)
+    answered = visit.ask()
+    asked, result = answered.asked, answered.result
+    registry = sources.registry()
+    parents = {name: find() for name, find in registry.parents.items() if result.facets.get(name)}
+    names = registry.labels["category"]({slug for hit in result.hits for slug in hit.categories}, answered.locale)
     page = ResultsPage(
         asked=asked,
         result=result,
-        search_id=search_log.write(asked, result, locale=locale),
-        recent=search_log.recent(viewer.user_id) if viewer.user_id is not None and not asked.text else [],
-        category_names=sources.registry().labels["category"](
-            {slug for hit in result.hits for slug in hit.categories}, locale
-        ),
+        address=Address(asked),
+        groups=tuple(build_groups(asked, result, parents)) if not result.degraded else (),
+        chips=tuple(build_chips(asked, result)),
+        trails=build_trails(result.hits, names),
+        search_id=answered.search_id,
+        recent=search_log.recent(viewer.user_id) if viewer.user_id is not None and not asked.text else (),
+        popular=popular.load(viewer, answered.locale) if not asked.text or not result.hits else (),
     )
-    return render_template("search/results.html", page=page, sorts=SORTS, degraded=result.degraded)
+    return render_template("search/results.html", page=page, degraded=result.degraded)
+
+
+def _to_period() -> ResponseReturnValue:
+    """Turn the two days of the form into the one value that addresses hold."""
+    asked = SearchRequest.from_args(request.args, current_viewer())
+    return redirect(Address(asked).with_values(UPDATED, asked.filters.get(UPDATED, ())), 303)
+
+
+@blueprint.get("/search/facets/<name>")
+@needs(Permission.READ)
+def facet_values(name: str) -> ResponseReturnValue:
+    """List all values of one facet with their counts, narrowed by what is typed; as a page or its list alone."""
+    viewer = current_viewer()
+    facet = FACETS.get(name)
+    if facet is None or facet not in facets_for(viewer) or facet.is_dates:
+        abort(404)
+    asked = replace(
+        SearchRequest.from_args(request.args, viewer, size=1),
+        page=1,
+        with_highlights=False,
+        with_correction=False,
+        facet_limit=MOST_COUNTED,
+    )
+    find = request.args.get("find", "")[:LONGEST_FIND].strip()
+    registry = sources.registry()
+    result = answer(asked, engine=engine(), registry=registry, locale=str(get_locale()))
+    parents = registry.parents[name]() if name in registry.parents else None
+    values = result.facets.get(name, ())
+    if find:
+        values = tuple(v for v in values if find.lower() in str(v.label).lower() or v.selected)
+    shown = replace(asked, size=20)
+    lines = build_lines(shown, facet, values, parents)
+    return render_template(
+        "search/facet.html",
+        facet=facet,
+        asked=shown,
+        address=Address(shown),
+        find=find,
+        lines=lines[:MOST_LISTED],
+        left_out=max(0, len(lines) - MOST_LISTED),
+        degraded=result.degraded,
+    )
 
 
 @blueprint.get("/opensearch.xml")
@@ -111,7 +97,16 @@ def description() -> Response:
     return Response(render_template("search/description.xml"), mimetype="application/opensearchdescription+xml")
 
 
+@blueprint.errorhandler(RequestError)
+def refuse(error: RequestError) -> tuple[str, int]:
+    """Say which part of the address cannot be used."""
+    return render_template("search/refused.html", error=error), 400
+
+
 def init_app(app: Flask) -> None:
-    """Register the page and the place where features tell what can be found."""
+    """Register the page, the log and the place where features tell what can be found."""
     sources.init_app(app)
+    search_log.init_app(app)
     app.register_blueprint(blueprint)
+    app.register_blueprint(why_views.blueprint)
+    app.register_blueprint(saved_views.blueprint)

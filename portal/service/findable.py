@@ -10,7 +10,7 @@ from portal import access
 from portal.access import Viewer
 from portal.extensions import db
 from portal.search.results import Hit
-from portal.search.sources import Source
+from portal.search.sources import Source, Standing
 from portal.search.titles import holds_words
 from portal.service.models import Record
 
@@ -55,4 +55,22 @@ def find_titles(
     ]
 
 
-SOURCE = Source(kind="record", readable_ids=readable_ids, find_titles=find_titles)
+def standing(record_id: int) -> Standing | None:
+    """Tell how a record stands; records are never drafts."""
+    record = db.session.get(Record, record_id)
+    if record is None:
+        return None
+    return Standing(
+        title=f"{record.number} {record.subject}",
+        url=f"/records/{record.number}",
+        readers=access.record_tokens(customer_id=record.customer_id, requester_id=record.requester_id),
+    )
+
+
+def look_up(text: str) -> int | None:
+    """Find a record by its number or address."""
+    number = text.rstrip("/").removeprefix("/records/").upper()
+    return db.session.scalar(select(Record.id).where(func.upper(Record.number) == number).limit(1))
+
+
+SOURCE = Source(kind="record", readable_ids=readable_ids, find_titles=find_titles, standing=standing, look_up=look_up)

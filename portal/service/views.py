@@ -66,7 +66,7 @@ def send_request() -> ResponseReturnValue:
         show_errors(form, invalid)
         return _ask_page(form), 422
     if viewer.user_id is not None and not viewer.is_staff:
-        search_log.add_request(viewer.user_id, record.id)
+        search_log.note_request(viewer.user_id, record.id)
     flash(
         gettext("We have your request. Its number is %(number)s; we answer here and by e-mail.", number=record.number),
         "success",

@@ -1,14 +1,27 @@
 """What editors fill in to steer the search.  The operations judge it."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, time
 from typing import Any
 
 from flask_babel import lazy_gettext as _
 from flask_wtf import FlaskForm
-from wtforms import BooleanField, DateField, IntegerField, RadioField, StringField, TextAreaField
+from flask_wtf.file import FileField
+from wtforms import (
+    BooleanField,
+    DateField,
+    FloatField,
+    IntegerField,
+    RadioField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
+
+from portal.search.ranking import WEIGHTS
 
 ACTION_NAMES = {
     "pin": _("Pin: the article stands first"),
@@ -77,7 +90,10 @@ class RuleForm(SteeringForm):
     )
     article = StringField(_("Article"), description=_("The address of its page, or its number."))
     position = IntegerField(
-        _("Position"), [Optional()], default=1, description=_("Among several pins for the same words, 1 stands first.")
+        _("Place among pins"),
+        [Optional()],
+        default=1,
+        description=_("Among several pins for the same words, 1 stands first."),
     )
     reason = StringField(_("Why"), description=_("Whoever meets the rule later will want to know."))
     expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
@@ -86,3 +102,56 @@ class RuleForm(SteeringForm):
     def changes(self) -> dict[str, Any]:
         """Return what was filled in; an empty position is the first."""
         return super().changes() | {"position": self.position.data if self.position.data is not None else 1}
+
+
+VIEWER_NAMES = {
+    "anonymous": _("Readers who are not signed in"),
+    "customer": _("Customers"),
+    "agent": _("Staff"),
+}
+
+
+class SetForm(SteeringForm):
+    """A named set of judged queries."""
+
+    name = StringField(_("Name"))
+    viewer_kind = SelectField(
+        _("Searched as"),
+        choices=[SelectChoice(value, label) for value, label in VIEWER_NAMES.items()],
+        default="anonymous",
+    )
+    source = StringField(
+        _("Source"), description=_("Search only what was imported under this name; documents go by their external id.")
+    )
+
+
+class QueryForm(SteeringForm):
+    """A query to judge."""
+
+    text = StringField(_("What people search for"))
+    language = StringField(_("Language"), description=_("Such as en or zh."))
+
+
+class FilesForm(SteeringForm):
+    """Queries and judgements in the formats of `casebook evaluate`."""
+
+    queries = FileField(_("Queries"), description=_("queries.jsonl: a line of JSON with id, text and lang for each."))
+    qrels = FileField(_("Judgements"), description=_("qrels.tsv: query_id, doc_id and relevance, divided by tabs."))
+
+
+class ConfigurationForm(SteeringForm):
+    """A named configuration of the ranking; a field for every weight is added below."""
+
+    name = StringField(_("Name"))
+    note = TextAreaField(_("What it is meant to better"))
+
+    def changes(self) -> dict[str, Any]:
+        """Return what was filled in; an empty weight is the product's own."""
+        given = super().changes()
+        standard = asdict(WEIGHTS)
+        weights = {name: standard[name] if given[name] is None else given[name] for name in standard}
+        return {"name": given["name"], "note": given["note"], "weights": weights}
+
+
+for _name, _standard in asdict(WEIGHTS).items():
+    setattr(ConfigurationForm, _name, FloatField(_name, [Optional()], default=_standard))

@@ -20,6 +20,7 @@ from portal.extensions import db, now
 from portal.search.engine import EngineError, SearchEngine
 from portal.search.guidance import Guidance
 from portal.search.models import SearchLog
+from portal.search.privacy import HIDDEN
 from portal.search.query import parse
 from portal.search.ranking import default_synonyms
 from portal.search.request import RequestError, SearchRequest
@@ -170,7 +171,7 @@ def load_logged(up_to_id: int | None) -> list[LoggedQuery]:
         return []
     rows = db.session.execute(
         select(SearchLog.words, SearchLog.viewer_kind, SearchLog.filters)
-        .where(SearchLog.id <= up_to_id)
+        .where(SearchLog.id <= up_to_id, SearchLog.words.not_like(f"%{HIDDEN}%"))
         .order_by(SearchLog.id.desc())
         .limit(SEARCHES)
     )

@@ -13,7 +13,7 @@ from portal.accounts.guard import current_viewer, needs
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
 from portal.search import indices
-from portal.steering import journal, previews, rules, synonyms
+from portal.steering import configurations, journal, judgements, previews, rules, synonyms
 from portal.steering.forms import LinesForm, RuleForm, SteeringForm, SynonymForm
 from portal.steering.models import Preview, SearchRule, Synonym
 
@@ -24,7 +24,12 @@ blueprint = Blueprint("steering", __name__, url_prefix="/steering")
 @needs(Permission.STEER_SEARCH)
 def overview() -> str:
     """Show by what the search is steered."""
-    counts = {"synonyms": len(synonyms.load_all()), "rules": len(rules.load_all())}
+    counts = {
+        "synonyms": len(synonyms.load_all()),
+        "rules": len(rules.load_all()),
+        "sets": len(judgements.load_sets()),
+        "configurations": len(configurations.load_all()),
+    }
     return render_template("steering/overview.html", counts=counts, removed=journal.load_removed())
 
 

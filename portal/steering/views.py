@@ -3,11 +3,12 @@
 from flask import Flask
 
 from portal.search.current import GUIDANCE
-from portal.steering import rule_views
+from portal.steering import judging_views, measure_views, rule_views
 from portal.steering.in_force import GuidanceInForce
 
 
 def init_app(app: Flask) -> None:
     """Register the pages, and tell search what steers it."""
     app.extensions[GUIDANCE] = GuidanceInForce()
-    app.register_blueprint(rule_views.blueprint)
+    for module in (rule_views, judging_views, measure_views):
+        app.register_blueprint(module.blueprint)

@@ -1,12 +1,15 @@
-"""How the search's facets call categories, products and tags."""
+"""What the search asks of the vocabulary: how categories, products and tags are called, and how they lie."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import aliased
 
+from portal.access import Viewer, audience_is_readable
 from portal.extensions import db
-from portal.search.sources import Labels
+from portal.search.sources import Labels, Place
 from portal.vocabulary.models import Category, Product, Tag
 
 
@@ -21,3 +24,33 @@ def _names_of(model: Any) -> Labels:
 
 
 LABELS: Mapping[str, Labels] = {"category": _names_of(Category), "product": _names_of(Product), "tag": _names_of(Tag)}
+
+
+def category_parents() -> Mapping[str, str]:
+    """Return each category's slug with the slug of the one above it."""
+    above = aliased(Category)
+    rows = db.session.execute(select(Category.slug, above.slug).join(above, Category.parent_id == above.id))
+    return {row[0]: row[1] for row in rows}
+
+
+def find_categories(viewer: Viewer, text: str, locale: str, limit: int) -> list[Place]:
+    """Return the topics that the viewer may know of and whose name has a word that begins like the text."""
+    wanted = text.lower()
+    rows = db.session.execute(
+        select(Category.slug, Category.name, Category.name_zh, Category.effective_audience)
+        .where(
+            or_(
+                func.lower(Category.name).contains(wanted, autoescape=True),
+                func.lower(Category.name_zh).contains(wanted, autoescape=True),
+            )
+        )
+        .order_by(func.length(Category.name), Category.name)
+        .limit(limit * 10)
+    )
+    found = []
+    for slug, name, name_zh, audience in rows:
+        begins = re.search(rf"(?<!\w){re.escape(wanted)}", name.lower()) or wanted in (name_zh or "").lower()
+        if begins and audience_is_readable(viewer, audience):
+            shown = (name_zh if locale.startswith("zh") else None) or name
+            found.append(Place(name=shown, url=f"/categories/{slug}"))
+    return found[:limit]

@@ -1,4 +1,4 @@
-// What a search box offers: titles from the server, and the actions that the page itself has.
+// What a search box offers: titles, searches and topics from the server, and the actions that the page itself has.
 const MOST_ACTIONS = 6;
 
 function option(name, content, note, noteName = "small") {
@@ -9,15 +9,23 @@ function option(name, content, note, noteName = "small") {
   return made;
 }
 
-// `html` is the title as the server escaped it, with marks around what was typed.
-export async function titles(form, asked, signal) {
+// `html` is the text as the server escaped it, with marks around what was typed.
+function marked(html) {
+  return Object.assign(document.createElement("span"), { innerHTML: html });
+}
+
+// Earlier searches first: they are what one most likely goes on to type; then topics, then titles.
+export async function offers(form, asked, signal) {
   const names = JSON.parse(form.dataset.kinds);
   const answer = await fetch(`${form.dataset.suggest}?q=${encodeURIComponent(asked)}`, { signal }).catch(() => null);
-  const items = answer?.ok ? (await answer.json()).suggestions : [];
-  return items.map(({ kind, url, html }) => {
-    const title = Object.assign(document.createElement("span"), { innerHTML: html });
-    return Object.assign(option("a", title, names[kind]), { href: url });
-  });
+  if (!answer?.ok) return [];
+  const { suggestions, searches, places } = await answer.json();
+  const link = (content, note, href) => Object.assign(option("a", content, note), { href });
+  return [
+    ...searches.map(({ html, url, is_own }) => link(marked(html), is_own ? names.own : names.popular, url)),
+    ...places.map(({ name, url }) => link(name, names.place, url)),
+    ...suggestions.map(({ kind, url, html }) => link(marked(html), names[kind], url)),
+  ];
 }
 
 // Links and buttons that say data-action (its value, or else their text, is the name; data-key is the key that runs them).

@@ -325,6 +325,26 @@ def test_staff_see_why(shop: SearchEngine) -> None:
     assert ask(shop, "printer", NOBODY, explain=True).hits[0].matched_fields == ()
 
 
+@pytest.mark.parametrize(
+    "text", ["printer", "printer does not print", "打印机 驱动", "ORA-00600", '"paper jam"', "重置 password", "log in"]
+)
+def test_shares_add_up_to_the_score_and_name_their_words(shop: SearchEngine, text: str) -> None:
+    hits = ask(shop, text, CARLA, explain=True, size=50).hits
+    for hit in hits:
+        assert sum(field.score for field in hit.matched_fields) == pytest.approx(hit.score, rel=0.002, abs=0.001)
+        assert all(field.words for field in hit.matched_fields)
+    for hit in hits[:3]:
+        why = shop.explain(SearchRequest(viewer=CARLA, text=text, now=NOW), hit.id)
+        assert sum(field.score for field in why.matched_fields) == pytest.approx(why.score, rel=0.002, abs=0.001)
+
+
+def test_as_many_values_are_counted_as_asked(shop: SearchEngine) -> None:
+    every = counts(ask(shop, facet_limit=10_000), "tag")
+    few = counts(ask(shop, facet_limit=1), "tag")
+    assert len(few) == 1 < len(every)
+    assert few.items() <= every.items()
+
+
 def test_explains_a_document(shop: SearchEngine) -> None:
     request = SearchRequest(viewer=CARLA, text="printer", now=NOW)
     assert shop.explain(request, "article:1").presence == Presence.FOUND

@@ -16,8 +16,9 @@ from sqlalchemy import select
 from portal.accounts.models import User
 from portal.extensions import db
 from portal.knowledge.models import Article
+from portal.search import saved
 from portal.service.models import Record
-from portal.steering import previews, rules
+from portal.steering import configurations, judgements, measurements, previews, rules
 from portal.steering.models import PreviewedChange
 from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 from tests.journeys.conftest import DESKTOP, PHONE, House
@@ -93,15 +94,27 @@ PAGES = {
     "/records/<string:number>/details": ("agent", "/records/{record}/details"),
     "/records/<string:number>/similar": ("agent", "/records/{record}/similar"),
     "/records/new": ("agent", "/records/new"),
+    "/me/searches": ("customer", "/me/searches"),
+    "/reports/searches": ("manager", "/reports/searches"),
+    "/reports/searches/query": ("manager", "/reports/searches/query?key=printer+offline"),
     "/requests": ("customer", "/requests"),
     "/reset": ("anonymous", "/reset"),
     "/reset/<token>": ("anonymous", "/reset/none"),
+    "/saved-searches/<token>/pause": ("anonymous", "/saved-searches/{letter}/pause"),
     "/search": ("agent", "/search?q=printer&kind=faq"),
+    "/search/facets/<name>": ("anonymous", "/search/facets/tag?q=printer"),
+    "/search/why": ("agent", "/search/why?q=printer&id={article}&as=customer"),
     "/sign-in": ("anonymous", "/sign-in"),
     "/steering": ("editor", "/steering"),
+    "/steering/configurations": ("editor", "/steering/configurations"),
+    "/steering/configurations/<int:configuration_id>": ("editor", "/steering/configurations/{configuration}"),
+    "/steering/judging/<int:query_id>": ("editor", "/steering/judging/{query}"),
+    "/steering/measurements": ("editor", "/steering/measurements"),
     "/steering/previews/<int:preview_id>": ("editor", "/steering/previews/{preview}"),
     "/steering/rules": ("editor", "/steering/rules"),
     "/steering/rules/<int:rule_id>": ("editor", "/steering/rules/{rule}"),
+    "/steering/sets": ("editor", "/steering/sets"),
+    "/steering/sets/<int:set_id>": ("editor", "/steering/sets/{set}"),
     "/steering/synonyms": ("editor", "/steering/synonyms"),
     "/steering/synonyms/<int:synonym_id>": ("editor", "/steering/synonyms/1"),
     "/steering/synonyms/lines": ("editor", "/steering/synonyms/lines"),
@@ -123,13 +136,25 @@ MORE_PAGES = [
     ("anonymous", "/search?q=xqzzv"),
     ("anonymous", "/search?page=0"),
     ("agent", "/search?q=printer&explain=1"),
+    ("agent", "/search?category=devices&updated=2020-01-01.."),
+    ("anonymous", "/saved-searches/none/pause"),
     ("anonymous", "/articles/{article}"),
     ("agent", "/articles/{case}"),
     ("anonymous", "/nowhere"),
 ]
-PARTS = {"/admin/index/state", "/steering/previews/<int:preview_id>/state", "/ask/answers", "/callers", "/records"}
+PARTS = {
+    "/admin/index/state",
+    "/steering/previews/<int:preview_id>/state",
+    "/steering/measurements/state",
+    "/reports",
+    "/ask/answers",
+    "/callers",
+    "/records",
+}
 """Pieces that a page fetches for itself, and an address that leads on to the desk or to one's own requests."""
-FOR_PROGRAMS = re.compile(r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg)")
+FOR_PROGRAMS = re.compile(
+    r"/(api/|healthz|readyz|metrics|opensearch\.xml|.*attachments/<|.*picture\.svg|.*\.(csv|jsonl|tsv))"
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +174,7 @@ def examples(live_server: House) -> dict[str, str]:
             "own": select(Record.number).where(Record.customer_id == customer),
         }
         found = {name: str(db.session.scalars(query).first()) for name, query in queries.items()}
-        return found | _steered()
+        return found | _steered() | {"letter": saved.token_of(1)}
 
 
 def _steered() -> dict[str, str]:
@@ -163,7 +188,25 @@ def _steered() -> dict[str, str]:
     changed = PreviewedChange(words="xyzzy", viewer_kind="anonymous", before=hits, after=hits[::-1])
     preview.state, preview.changes = "done", [changed]
     db.session.commit()
-    return {"rule": str(rule.id), "preview": str(preview.id)}
+    made = configurations.save(None, by=by, changes={"name": "Longer titles", "weights": {"title": 0.7}})
+    judged_set = judgements.create_set(by=by, changes={"name": "Readers"})
+    query = judgements.add_query(judged_set, by=by, text="printer offline")
+    judgements.judge(query, by=by, grades={"article:1": 3, "nowhere": 1})
+    for side in (None, made):
+        for ndcg in (0.7, 0.8):
+            measured = measurements.prepare(side, judged_set, engine_name="embedded")
+            measured.state, measured.ndcg, measured.queries, measured.scores = "done", ndcg, 1, {"q1": [ndcg, 1, 1, 1]}
+            measured.total, measured.mrr, measured.recall, measured.unknown = 1, 0.9, 1.0, ["nowhere"]
+            measured.unknown_count = 1
+            db.session.add(measured)
+    db.session.commit()
+    return {
+        "rule": str(rule.id),
+        "preview": str(preview.id),
+        "configuration": str(made.id),
+        "set": str(judged_set.id),
+        "query": str(query.id),
+    }
 
 
 def test_no_page_is_forgotten(live_server: House) -> None:

@@ -15,9 +15,12 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Length
 
 from portal import pages
-from portal.access import Permission, Role, viewer_for
+from portal.access import ANONYMOUS, Permission, Role, viewer_for
 from portal.accounts.guard import needs
 from portal.extensions import csrf, now
+from portal.search.facets import FACETS
+from portal.search.page import Address, Group, Line
+from portal.search.request import SearchRequest
 from portal.settings import Settings
 
 PLACES = (
@@ -34,6 +37,32 @@ PLACES = (
     "/search",
 )
 STATUSES = (400, 401, 403, 404, 409, 413, 429, 500, 503)
+GROUPS = (
+    Group(
+        name="kind",
+        title="Kind",
+        lines=(
+            Line(href="/", label="FAQ", count="1,204", is_chosen=True),
+            Line(href="/", label="Case study", count="87", is_chosen=False),
+        ),
+    ),
+    Group(
+        name="product",
+        title="Product",
+        lines=(
+            Line(href="/", label="Kettles", count="15", is_chosen=False),
+            Line(href="/", label="Kettle K2 with a rather long name that wraps", count="12", is_chosen=True, depth=1),
+            Line(href="/", label="Kettle K3", count="3", is_chosen=False, depth=1),
+        ),
+        all_href="/",
+    ),
+    Group(
+        name="updated",
+        title="Updated",
+        lines=(Line(href="/", label="Last 7 days", count="4", is_chosen=False),),
+        first_day="2026-01-01",
+    ),
+)
 
 
 class AskForm(FlaskForm):
@@ -80,7 +109,14 @@ def make_guide(settings: Settings) -> Flask:
             form.validate()
         moment = now() - timedelta(hours=3)
         return render_template(
-            "style_guide.html", form=form, moment=moment, Markup=Markup, degraded=bool(request.args.get("degraded"))
+            "style_guide.html",
+            form=form,
+            moment=moment,
+            Markup=Markup,
+            degraded=bool(request.args.get("degraded")),
+            facet_groups=GROUPS,
+            a_facet=FACETS["tag"],
+            address=Address(SearchRequest(viewer=ANONYMOUS, text="kettle")),
         )
 
     for path in PLACES:

@@ -11,6 +11,7 @@ from portal.customers import customers
 from portal.customers.customers import ContactDraft
 from portal.extensions import db
 from portal.knowledge.models import Article
+from portal.search import log as search_log
 from portal.search.current import EXTENSION
 from portal.search.models import SearchLog
 from portal.service import records
@@ -145,6 +146,7 @@ def test_words_of_a_search_are_kept_and_the_search_knows_its_request(people, cli
     page = alice.get("/ask?subject=squeaky+roller")
     assert 'value="squeaky roller"' in page.text
     alice.post("/ask", data={"submission": token_of(page), "subject": "squeaky roller"})
+    search_log.settle()
     searched = db.session.scalars(select(SearchLog)).one()
     assert searched.record_id == db.session.scalars(select(Record.id)).one()
 

@@ -9,7 +9,7 @@ from typing import Any
 from portal.search import stored
 from portal.search.asking import ranges_between
 from portal.search.embedded.schema import column
-from portal.search.facets import MOST_VALUES, Facet, age_bounds
+from portal.search.facets import Facet, age_bounds
 
 
 @dataclass(slots=True)
@@ -31,9 +31,9 @@ def threads_beside() -> ThreadPoolExecutor:
     return _THREADS.pool
 
 
-def aggregation_of(facet: Facet, now: datetime) -> dict[str, Any]:
-    """Return what tantivy is asked to count a facet."""
+def aggregation_of(facet: Facet, now: datetime, limit: int) -> dict[str, Any]:
+    """Return what tantivy is asked to count a facet, at most so many values of it."""
     if not facet.is_dates:
-        return {"terms": {"field": column(facet.name), "size": MOST_VALUES, "segment_size": 10 * MOST_VALUES}}
+        return {"terms": {"field": column(facet.name), "size": limit, "segment_size": 10 * limit}}
     bounds = [stored.epoch(moment) for moment in age_bounds(now)]
     return {"range": {"field": "updated_at", "ranges": ranges_between(bounds)}}

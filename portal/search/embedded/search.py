@@ -14,7 +14,7 @@ from portal.search.asking import counts_of, fields_of_words, nothing_found, orde
 from portal.search.embedded.counting import aggregation_of, threads_beside
 from portal.search.embedded.documents import THOUSAND, read_stored
 from portal.search.embedded.queries import (
-    any_of,
+    clause_parts,
     count_hits,
     has_any,
     has_term,
@@ -29,7 +29,7 @@ from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse
-from portal.search.ranking import Clause, Field, build_plan
+from portal.search.ranking import Field, build_plan, labels_of
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import Explanation, FacetValue, Hit, MatchedField, Presence, SearchResult
 from portal.search.stages import FIRST, Candidate, SecondStage, arrange, page_of
@@ -213,14 +213,16 @@ class Search:
             others = [chosen for other, chosen in self.chosen.items() if other != name]
             counts |= self._counted(self._query(others, is_scored=False), [FACETS[name]])
         return {
-            facet.name: build_values(facet, counts[facet.name], self.request.filters.get(facet.name, ()))
+            facet.name: build_values(
+                facet, counts[facet.name], self.request.filters.get(facet.name, ()), self.request.facet_limit
+            )
             for facet in self.request.facets
         }
 
     def _counted(self, query: Query, facets: Sequence[Facet]) -> dict[str, dict[str, int]]:
         if not facets:
             return {}
-        asked = {facet.name: aggregation_of(facet, self.request.now) for facet in facets}
+        asked = {facet.name: aggregation_of(facet, self.request.now, self.request.facet_limit) for facet in facets}
         answer = self.searcher.aggregate(query, asked)
         return {facet.name: counts_of(facet, answer[facet.name]) for facet in facets}
 
@@ -238,15 +240,18 @@ class Search:
 
     def _matched_fields(self, document_id: str) -> tuple[MatchedField, ...]:
         own = silent(has_term(self.schema, "id", document_id))
-        groups: dict[str, list[Clause]] = {}
+        scores: dict[str, float] = {}
+        words: dict[str, dict[str, None]] = {}
         for clause in (*self.plan.matching, *self.plan.scoring, *self.plan.refining):
-            groups.setdefault(clause.field.value, []).append(clause)
-        found = []
-        for name, clauses in groups.items():
-            query = Query.boolean_query([(Occur.Must, own), (Occur.Must, any_of(self.schema, clauses))])
-            hits = self.searcher.search(query, 1, count=False).hits
-            if hits:
-                found.append(MatchedField(field=name, score=round(hits[0][0], 4)))
+            name = clause.field.value
+            for label, (_, part) in zip(labels_of(clause), clause_parts(self.schema, clause), strict=True):
+                query = Query.boolean_query([(Occur.Must, own), (Occur.Must, part)])
+                if hits := self.searcher.search(query, 1, count=False).hits:
+                    scores[name] = scores.get(name, 0.0) + hits[0][0]
+                    words.setdefault(name, {})[label] = None
+        found = [
+            MatchedField(field=name, score=round(score, 4), words=tuple(words[name])) for name, score in scores.items()
+        ]
         return tuple(sorted(found, key=lambda f: -f.score))
 
     def _missing(self, seen: Collection[str] = ()) -> list[TypedWord]:

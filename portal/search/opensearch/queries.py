@@ -1,10 +1,11 @@
 """Queries of OpenSearch, built from analysed terms; what people type never reaches a query parser."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from portal.access import Viewer
-from portal.search.ranking import Clause, Field, Plan
+from portal.search.ranking import Clause, Field, Plan, labels_of
 from portal.search.suggestions import Typed
 
 Json = dict[str, Any]
@@ -67,14 +68,14 @@ def planned_query(plan: Plan, viewer: Viewer, *, is_named: bool = False) -> Json
 
 
 def named_queries(clauses: Iterable[Clause], group: str) -> list[Json]:
-    """Return the clauses gathered by field, each under a name that the answer repeats with its score."""
-    by_field: dict[Field, list[Json]] = {}
-    for clause in clauses:
-        by_field.setdefault(clause.field, []).append(clause_query(clause))
-    return [
-        {"bool": {"should": queries, "minimum_should_match": 1, "_name": f"{name.value} {group}"}}
-        for name, queries in by_field.items()
-    ]
+    """Return each term as a query under a name, of group, field and term, that the answer repeats with its score."""
+    parts = []
+    for number, clause in enumerate(clauses):
+        for label in labels_of(clause):
+            alone = clause if clause.is_phrase else replace(clause, terms=(label,))
+            name = f"{group}{number} {clause.field.value} {label}"
+            parts.append({"bool": {"should": [clause_query(alone)], "minimum_should_match": 1, "_name": name}})
+    return parts
 
 
 def title_queries(typed: Typed) -> list[Json]:

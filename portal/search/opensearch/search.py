@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from portal.search import stored
 from portal.search.asking import counts_of, order_of, ranges_between
-from portal.search.facets import FACETS, MOST_VALUES, UPDATED, Facet, age_bounds, build_values, period_of
+from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
 from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
@@ -151,7 +151,10 @@ class Search:
             return {}
         return {
             facet.name: build_values(
-                facet, counts_of(facet, _counted(answer, facet.name)), self.request.filters.get(facet.name, ())
+                facet,
+                counts_of(facet, _counted(answer, facet.name)),
+                self.request.filters.get(facet.name, ()),
+                self.request.facet_limit,
             )
             for facet in self.request.facets
         }
@@ -174,7 +177,7 @@ class Search:
 
     def _aggregation(self, facet: Facet) -> Json:
         if not facet.is_dates:
-            return {"terms": {"field": facet.name, "size": MOST_VALUES}}
+            return {"terms": {"field": facet.name, "size": self.request.facet_limit}}
         bounds = [moment.isoformat() for moment in age_bounds(self.request.now)]
         return {"date_range": {"field": "updated_at", "ranges": ranges_between(bounds)}}
 
@@ -217,11 +220,13 @@ def matched_fields(found: Json) -> tuple[MatchedField, ...]:
     if not isinstance(named, dict):
         return ()
     scores: dict[str, float] = {}
+    words: dict[str, dict[str, None]] = {}
     for label, score in named.items():
-        name = label.split(" ")[0]
+        _, name, word = label.split(" ", 2)
         scores[name] = scores.get(name, 0.0) + float(score)
+        words.setdefault(name, {})[word] = None
     ordered = sorted(scores.items(), key=lambda entry: -entry[1])
-    return tuple(MatchedField(field=name, score=round(score, 4)) for name, score in ordered)
+    return tuple(MatchedField(field=name, score=round(score, 4), words=tuple(words[name])) for name, score in ordered)
 
 
 def _counted(answer: Json, name: str) -> Json:

@@ -1,7 +1,7 @@
 // Suggestions under a search box while one types.  Waits 200 ms, drops answers that are no longer asked for, and leaves
 // Enter on the words themselves to the form.  A box with data-actions, the palette's, offers the page's actions too.
 import Combobox from "../../vendor/combobox-nav.js";
-import { actions, titles } from "../suggestions.js";
+import { actions, offers } from "../suggestions.js";
 
 const WAIT_MS = 200;
 
@@ -30,9 +30,9 @@ export default function suggest(form) {
     const asked = input.value.trim();
     request?.abort();
     const own = isPalette ? actions(asked) : [];
-    if (!asked) return show(own);
+    if (!asked && isPalette) return show(own);
     request = new AbortController();
-    const found = await titles(form, asked, request.signal);
+    const found = await offers(form, asked, request.signal);
     if (asked === input.value.trim() && document.activeElement === input) show([...own, ...found]);
   }
 
@@ -44,8 +44,11 @@ export default function suggest(form) {
   input.addEventListener("input", (event) => event.isComposing || askSoon());
   input.addEventListener("compositionend", askSoon);
   input.addEventListener("focus", () => isPalette && ask());
+  // An empty box offers what to begin with, when it is asked: the page's own focus opens nothing.
+  input.addEventListener("click", () => !input.value.trim() && list.hidden && ask());
   input.addEventListener("blur", () => setTimeout(close, WAIT_MS));
   input.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown" && list.hidden && !event.isComposing) ask();
     if (event.key !== "Escape" || list.hidden || isPalette) return;
     event.stopPropagation();
     close();

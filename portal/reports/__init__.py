@@ -1,0 +1,1 @@
+"""What managers read: whether people find what they look for."""

@@ -1,0 +1,224 @@
+"""The pages of judged sets, judging, configurations and measurements, and the command that measures."""
+
+import json
+import re
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from portal import cli
+from portal.extensions import db
+from portal.search.engine import EngineDown
+from portal.steering import configurations, judgements, measurements, work
+from portal.steering.models import Configuration, JudgedQuery, JudgedSet, Measurement
+from tests.library import Library
+from tests.people import People
+
+PLACES = ["/sets", "/configurations", "/configurations/0", "/measurements", "/measurements/state"]
+
+
+@pytest.fixture
+def query(library: Library, people: People) -> JudgedQuery:
+    """A query of a set that nobody judged yet, with two hits."""
+    library.write("Maintenance", "How to clear a paper jam. Paper jam, paper jam, and again a paper jam.")
+    library.write("Paper jam", "See the other article.")
+    library.catch_up()
+    made = judgements.create_set(by=people.dora.viewer, changes={"name": "Readers"})
+    return judgements.add_query(made, by=people.dora.viewer, text="paper jam")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_only_editors_come_in(people: People, client_for: Any, library: Library, place: str) -> None:
+    path = "/steering" + place
+    assert client_for(people.ann).get(path).status_code == 303
+    for person in (people.alice, people.carol):
+        assert client_for(person).get(path).status_code == 403
+    for person in (people.dora, people.erin, people.fred):
+        assert client_for(person).get(path).status_code == 200
+    assert client_for(people.dora).delete(path).status_code == 405
+
+
+def test_a_set_is_made_and_filled(people: People, client_for: Any, library: Library) -> None:
+    dora = client_for(people.dora)
+    assert dora.post("/steering/sets", data={"name": "", "viewer_kind": "anonymous"}).status_code == 422
+    made = dora.post("/steering/sets", data={"name": "Readers", "viewer_kind": "anonymous", "source": ""})
+    place = made.location
+    added = dora.post(f"{place}/queries", data={"text": "paper jam", "language": "en"})
+    assert re.fullmatch(r"/steering/judging/\d+", added.location)
+    again = dora.post(f"{place}/queries", data={"text": "paper jam"})
+    assert again.status_code == 422
+    assert "The set has this query already." in again.text
+    assert "paper jam" in dora.get(place).text
+    files = {
+        "queries": (BytesIO('\ufeff{"id": "f1", "text": "打印机", "lang": "zh"}\n'.encode()), "queries.jsonl"),
+        "qrels": (BytesIO(b"query_id\tdoc_id\trelevance\nf1\tarticle:4711\t2\nf2\tarticle:1\t1\n"), "qrels.tsv"),
+    }
+    read = dora.post(f"{place}/files", data=files, content_type="multipart/form-data")
+    assert read.status_code == 200
+    assert "1 queries and 1 judgements are read." in read.text
+    assert "<code>f2</code>" in read.text
+    assert "<code>article:4711</code>" in read.text
+    assert '{"id": "f1", "text": "打印机", "lang": "zh"}' in dora.get(f"{place}/queries.jsonl").text
+    assert "f1\tarticle:4711\t2" in dora.get(f"{place}/qrels.tsv").text
+    for broken in (b"\xff\xfe", b"no json", b"{}", b'{"id": "a", "text": "\0"}'):
+        answer = dora.post(
+            f"{place}/files", data={"queries": (BytesIO(broken), "queries.jsonl")}, content_type="multipart/form-data"
+        )
+        assert answer.status_code == 422, broken
+    assert dora.post(f"{place}/files", data={}).status_code == 422
+    assert dora.post(f"{place}/deletion").status_code == 303
+    assert db.session.query(JudgedSet).count() == db.session.query(JudgedQuery).count() == 0
+
+
+def test_judging_is_blind_until_all_is_judged(people: People, client_for: Any, query: JudgedQuery) -> None:
+    made = configurations.save(
+        None, by=people.dora.viewer, changes={"name": "Titles first", "weights": {"title": 20.0, "all": 0.01}}
+    )
+    dora, place = client_for(people.dora), f"/steering/judging/{query.id}?one=product&other={made.id}"
+    page = dora.get(place).text
+    fields = re.findall(r'name="(grade:article:\d+)" value="3"', page)
+    assert len(fields) == 2
+    assert "nDCG@10" not in page
+    assert "Which found what" not in page
+    assert "2 hits are not judged yet" in page
+    partly = dora.post(place, data={fields[0]: "3", "then": "stay"}, follow_redirects=True).text
+    assert "1 hit is not judged yet" in partly
+    assert "Which found what" not in partly
+    whole = dora.post(place, data={fields[1]: "1", "then": "stay"}, follow_redirects=True).text
+    assert "Which found what" in whole
+    assert whole.count("nDCG@10") == 2
+    assert re.search(r"Titles first · nDCG@10 [01]\.\d{3}", whole)
+    assert {j.grade for j in query.judgements} == {1, 3}
+    dora.post(place, data={fields[0]: "", fields[1]: "9", "evil": "1"})
+    assert len(query.judgements) == 1, "an empty grade takes a judgement back; others are left alone"
+
+
+def test_the_next_query_is_the_one_judged_least(people: People, client_for: Any, query: JudgedQuery) -> None:
+    following = judgements.add_query(query.judged_set, by=people.dora.viewer, text="maintenance")
+    answer = client_for(people.dora).post(
+        f"/steering/judging/{query.id}?one=product&other=product", data={"then": "next"}
+    )
+    assert answer.location == f"/steering/judging/{following.id}?one=product&other=product"
+
+
+def test_the_judging_page_says_when_the_engine_is_down(
+    people: People, client_for: Any, query: JudgedQuery, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_request: object) -> None:
+        raise EngineDown("Nobody answers.")
+
+    monkeypatch.setattr(library.engine, "search", fail)
+    answer = client_for(people.dora).get(f"/steering/judging/{query.id}")
+    assert answer.status_code == 200
+    assert "Nobody answers." in answer.text
+    assert client_for(people.dora).get("/steering/judging/4711").status_code == 404
+    for wrong in ("4711", "x", "9" * 30):
+        assert client_for(people.dora).get(f"/steering/judging/{query.id}?one={wrong}").status_code == 404
+
+
+def test_a_configuration_is_made_compared_refused_and_used(
+    people: People, client_for: Any, query: JudgedQuery, library: Library
+) -> None:
+    hits = {hit.title: hit.id for hit in library.engine.search(judgements_request(query)).hits}
+    judgements.judge(query, by=people.dora.viewer, grades={hits["Maintenance"]: 3, hits["Paper jam"]: 0})
+    dora = client_for(people.dora)
+    shown = dora.get("/steering/configurations").text
+    values = dict(re.findall(r'name="(\w+)"[^>]*value="([\d.]+)"', shown))
+    wrong = dora.post("/steering/configurations", data={**values, "name": "Titles", "title": "-3"})
+    assert wrong.status_code == 422
+    assert 'value="Titles"' in wrong.text
+    made = dora.post("/steering/configurations", data={**values, "name": "Titles", "title": "20", "all": "0.01"})
+    place = made.location
+    found = db.session.query(Configuration).one()
+    assert found.weights == {"title": 20.0, "all": 0.01}
+    refused = dora.post(f"{place}/activation", data={"reason": ""}, follow_redirects=True).text
+    assert "It is not measured yet on: Readers" in refused
+    assert dora.post(f"{place}/measurements").status_code == 303
+    assert "measurements are being made" in dora.get(place).text
+    while measurements.load_open():
+        work.go_on()
+    assert "loses" in dora.get(place).text
+    refused = dora.post(f"{place}/activation", data={"reason": ""}, follow_redirects=True).text
+    assert "It loses on Readers" in refused
+    assert "Worse: paper jam." in refused
+    used = dora.post(f"{place}/activation", data={"reason": "A trial"}, follow_redirects=True).text
+    undo = re.search(r'action="(/steering/configurations/0/activation\?reason=[^"]+)"', used)
+    assert undo is not None
+    assert dora.post(f"{place}/deletion", follow_redirects=True).text.count("is in use") == 1
+    assert dora.post(undo[1]).status_code == 303
+    assert configurations.find_active() is None
+    assert 'value="20.0"' in dora.get(f"/steering/configurations?from={found.id}").text
+    assert dora.post(f"{place}/previews").location.startswith("/steering/previews/")
+    assert "Titles" in dora.get(dora.post(f"{place}/previews").location).text
+    assert dora.post("/steering/configurations/0/previews").status_code == 404
+    assert dora.post(f"{place}/deletion").status_code == 303
+    assert dora.get(place).status_code == 404
+
+
+def judgements_request(query: JudgedQuery) -> Any:
+    from portal.access import ANONYMOUS
+    from portal.search.request import SearchRequest
+
+    return SearchRequest(viewer=ANONYMOUS, text=query.text)
+
+
+def test_measurements_are_drawn_and_tabled(people: People, client_for: Any, query: JudgedQuery) -> None:
+    judgements.judge(query, by=people.dora.viewer, grades={"article:1": 3, "nowhere": 1})
+    dora = client_for(people.dora)
+    for _ in range(2):
+        assert dora.post("/steering/measurements").status_code == 303
+        assert "hx-get" in dora.get("/steering/measurements").text
+        while measurements.load_open():
+            work.go_on()
+    page = dora.get("/steering/measurements").text
+    assert "hx-get" not in page
+    assert len(re.findall(r"<circle", page)) == 4, "two of the set and two of the clicks"
+    assert "<code>nowhere</code>" in page
+    assert "style=" not in page
+    assert "Clicks (estimate)" in page
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.main(["evaluate", *arguments])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_the_command_measures_sets_clicks_and_files(
+    app: Flask,
+    people: People,
+    query: JudgedQuery,
+    tmp_path: Any,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("portal.app.create_app", lambda *_: app)
+    judgements.judge(query, by=people.dora.viewer, grades={"article:1": 3, "article:4711": 1})
+    code, out, err = run(capsys, "--set", "Readers", "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert (told["queries"], told["unknown_documents"], told["configuration"]) == (1, 1, None)
+    assert "1 judged documents are not in the portal and count as never found: article:4711" in err
+    assert run(capsys, "--clicks", "--json")[0] == 0
+    assert db.session.query(Measurement).count() == 2
+    history = json.loads(run(capsys, "--history", "--json")[1])
+    assert [row["set"] for row in history] == ["Readers", "clicks"]
+    assert "Readers" in run(capsys, "--history")[1]
+    queries, qrels = tmp_path / "queries.jsonl", tmp_path / "qrels.tsv"
+    queries.write_text('{"id": "q1", "text": "paper jam", "lang": "en"}\n')
+    qrels.write_text("q1\tarticle:1\t2\nq1\tgone\t1\nq7\tarticle:1\t1\n")
+    code, out, err = run(capsys, "--queries", str(queries), "--qrels", str(qrels), "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["queries"], told["unknown_queries"], told["unknown_documents"]) == (1, 1, 1)
+    assert {"ndcg_at_10", "mrr_at_10", "recall_at_10"} <= set(told)
+    assert "gone" in err
+    assert "q7" in err
+    made = configurations.save(None, by=people.dora.viewer, changes={"name": "Titles", "weights": {"title": 9.0}})
+    assert "Titles" in str(json.loads(run(capsys, "--set", "Readers", "--configuration", made.name, "--json")[1]))
+    assert run(capsys, "--set", "Nothing")[0] == 1
+    assert run(capsys, "--set", "Readers", "--configuration", "Nothing")[0] == 1
+    for wrong in ([], ["--queries", str(queries)], ["--set", "Readers", "--history"]):
+        assert run(capsys, *wrong)[0] == 2
