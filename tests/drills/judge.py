@@ -50,6 +50,10 @@ class SessionWatch:
         assert self._other.post("/me", "/me/sessions/end", {}).status == http.HTTPStatus.SEE_OTHER
         self.are_ended = True
 
+    def close(self) -> None:
+        for caller in (self.kept, self.left, self.ended, self._other):
+            caller.close()
+
     def wrong(self) -> Iterator[str]:
         """What is not as it should be."""
         if self.kept.ask("GET", "/me").status != http.HTTPStatus.OK:
@@ -83,6 +87,7 @@ class Judge:
         self._sample_searches()
         for sentence in self._watch.wrong():
             self._ledger.violate(sentence)
+        self._watch.close()
         if self._importer.refused or self._importer.count() != self._importer.wanted:
             self._ledger.violate(
                 f"{self._importer.count()} of {self._importer.wanted} imported records are in SQL; "

@@ -180,7 +180,7 @@ def test_any_order_of_deliveries_ends_with_an_equal_index(monkeypatch):
     run_state_machine_as_test(
         Deliveries,
         settings=settings(
-            max_examples=25,
+            max_examples=20,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

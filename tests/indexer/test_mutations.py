@@ -90,6 +90,7 @@ ASIDE = {
 """Rules that are left out so that few examples, the same ones each time, are enough."""
 
 
+@pytest.mark.drill
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("guard", REMOVALS)
 def test_the_machine_finds_that_a_guard_is_gone(monkeypatch, guard):
