@@ -7,6 +7,8 @@ line loses its lease and no work.
 """
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -46,7 +48,7 @@ class Ended(Enum):
     EMPTY = auto()
     """Nothing is due any more."""
     STOPPED = auto()
-    """It was asked to."""
+    """It was asked to, or its time was over."""
     NO_INDEX = auto()
     """There is no index to write to; a rebuild makes one."""
     BUSY = auto()
@@ -60,6 +62,7 @@ class Drained:
     """What a drain did."""
 
     ended: Ended = Ended.EMPTY
+    batches: int = 0
     settled: int = 0
     set_aside: int = 0
     put_off: int = 0
@@ -80,17 +83,22 @@ def kept_indices(engine: SearchEngine) -> list[str]:
     return list(dict.fromkeys([*([live] if live else []), *filling]))
 
 
-def drain(engine: SearchEngine, holder: str, *, is_stopped: Callable[[], bool] = lambda: False) -> Drained:
+def drain(
+    engine: SearchEngine, holder: str, *, is_stopped: Callable[[], bool] = lambda: False, for_s: float = math.inf
+) -> Drained:
     """Write everything that is due; single saves overtake bulk, also what is under way of it.
 
-    Trouble with the engine ends the drain and gives the rows back; the caller decides when to come again.
+    After `for_s` seconds no further batch is begun: where people save without a pause there is never nothing due, and
+    whoever calls this has more to do.  Trouble with the engine ends the drain and gives the rows back; the caller
+    decides when to come again.
 
     Raises:
         EngineLocked: another process of this machine writes the embedded index.
     """
     report = Drained()
+    began = time.monotonic()
     while report.ended is Ended.EMPTY:
-        if is_stopped():
+        if is_stopped() or (report.batches and time.monotonic() - began >= for_s):
             report.ended = Ended.STOPPED
             break
         taken = claims.claim(holder, limit=SINGLE_ROWS, is_bulk=False) or claims.claim(
@@ -98,6 +106,7 @@ def drain(engine: SearchEngine, holder: str, *, is_stopped: Callable[[], bool] =
         )
         if not taken:
             break
+        report.batches += 1
         try:
             _write_claims(engine, holder, taken, report, meanwhile=lambda: _overtake(engine, holder, report))
         except EngineBusy as error:
