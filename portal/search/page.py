@@ -93,6 +93,14 @@ class Address:
         """Return the address with the words alone."""
         return _joined(PATH, [*self._own, *self._rest])
 
+    def cleared(self) -> str:
+        """Return the address with the words alone, without the operators among them."""
+        text = self._asked.text
+        for mark in reversed(self._asked.query.marks):
+            text = text[: mark.start] + text[mark.end :]
+        own = [("q", words)] if (words := " ".join(text.split())) else []
+        return _joined(PATH, [*own, *self._rest])
+
     def explained(self) -> str:
         """Return the address that gives the reasons of each hit."""
         return _joined(PATH, [*self.pairs(), ("explain", "1")])

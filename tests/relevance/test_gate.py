@@ -26,7 +26,6 @@ def judge(engine: SearchEngine, collection: Collection) -> gate.Verdict:
     return gate.compare(f"{engine.name} {collection.name}", before, gate.measure(engine, collection))
 
 
-@pytest.mark.timeout(600)
 def test_the_own_collection_is_answered_as_well_as_before(engine: tuple[SearchEngine, str]) -> None:
     searched, prefix = engine
     collection = own_collection()
@@ -36,7 +35,6 @@ def test_the_own_collection_is_answered_as_well_as_before(engine: tuple[SearchEn
     assert verdict.holds, f"\n{verdict}"
 
 
-@pytest.mark.timeout(1_200)
 def test_the_open_collections_are_answered_as_well_as_before(engine: tuple[SearchEngine, str]) -> None:
     folder = open_folder()
     if folder is None:

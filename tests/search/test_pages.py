@@ -220,6 +220,7 @@ def test_typed_operators_are_chips_that_can_be_taken_away(filled, people, client
     assert 'href="/search?q=printer++kind%3Afaq"' in page or 'href="/search?q=printer+kind%3Afaq"' in page
     assert '<span class="chip__name">tag:</span> driver' in page
     assert '<span class="chip__name">kind:</span> faq' in page
+    assert '<a class="chips__clear" href="/search?q=printer" rel="nofollow">' in page
 
 
 def test_partial_matches_say_which_words_they_lack(filled, people, client_for) -> None:
