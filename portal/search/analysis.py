@@ -294,11 +294,11 @@ def words(text: str) -> list[str]:
 
 def words_of(folded: str) -> list[str]:
     """Return the words of a text that is folded already, as `words` does."""
-    return _plain_words(cut(folded.lower()), folded)
+    return _plain_words(cut(folded.lower()), folded, is_ascii=folded.isascii())
 
 
-def _plain_words(found: list[str], folded: str) -> list[str]:
-    if not folded.isascii():
+def _plain_words(found: list[str], folded: str, *, is_ascii: bool) -> list[str]:
+    if not is_ascii:
         found = [word for word in found if word.isascii() or not is_run(word)]
     if "'" in folded:
         found = [plain for word in found if (plain := _unpossessive(word))]
@@ -308,7 +308,10 @@ def _plain_words(found: list[str], folded: str) -> list[str]:
 def terms_and_words_of(folded: str) -> tuple[list[str], list[str]]:
     """Return `terms_of` and `words_of` of a folded text for the price of one."""
     found = cut(folded.lower())
-    return _terms_of_words(found, is_ascii=folded.isascii()), _plain_words(found, folded)
+    # Curly quotes and dashes alone cut no word differently.
+    if PAIRED.search(folded) is None:
+        return _terms_of_words(found, is_ascii=True), _plain_words(found, folded, is_ascii=True)
+    return _terms_of_words(found, is_ascii=False), _plain_words(found, folded, is_ascii=False)
 
 
 def characters(text: str) -> list[str]:
@@ -337,7 +340,7 @@ def codes_of(folded: str) -> list[str]:
     # Most words are letters alone and need no second look.
     candidates = " ".join([word for word in folded.split() if not (word.isascii() and word.isalpha())])
     for code in _CODE.findall(candidates):
-        if len(code) <= LONGEST_CODE and _is_code(code):
+        if not code.isalpha() and len(code) <= LONGEST_CODE and _is_code(code):
             for form in code_forms(code):
                 found[form] = None
     return list(found)

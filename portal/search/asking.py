@@ -11,6 +11,9 @@ from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.search.results import SearchResult
 
+REFINED = 200
+"""So many of the best hits are scored by a plan's refining clauses, too."""
+
 Bound = TypeVar("Bound")
 
 _ORDERS: Mapping[str, str] = {"newest": "updated_at", "popular": "popularity"}

@@ -131,18 +131,21 @@ def identifier_key(text: str) -> str:
 
 def title_key(title: str) -> str:
     """Return a title as prefixes are compared: folded, in small letters, words apart by one space."""
-    return " ".join(analysis.cut(analysis.fold(title).lower()))[:LONGEST_KEYWORD]
+    return title_forms(analysis.fold(title))[0]
 
 
 def title_words(title: str) -> list[str]:
     """Return a title's words as typed, and its Chinese characters one by one."""
-    found: list[str] = []
-    for word in analysis.cut(analysis.fold(title).lower()):
-        if analysis.is_run(word):
-            found.extend(word)
-        else:
-            found.append(word)
-    return found
+    return title_forms(analysis.fold(title))[1]
+
+
+def title_forms(folded: str) -> tuple[str, list[str]]:
+    """Return `title_key` and `title_words` of a title that is folded already."""
+    words = analysis.cut(folded.lower())
+    key = " ".join(words)[:LONGEST_KEYWORD]
+    if folded.isascii():
+        return key, words
+    return key, [part for word in words for part in (word if analysis.is_run(word) else (word,))]
 
 
 @lru_cache(maxsize=4096)

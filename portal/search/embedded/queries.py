@@ -16,6 +16,11 @@ def has_term(schema: tantivy.Schema, name: str, value: str) -> Query:
     return Query.term_query(schema, name, value)
 
 
+def has_key(schema: tantivy.Schema, key: int) -> Query:
+    """Match the document of a key."""
+    return Query.term_query(schema, "key", key, "basic")
+
+
 def has_any(schema: tantivy.Schema, name: str, values: Iterable[str]) -> Query:
     """Match documents with one of several keywords in a field, cut as they were when they were written."""
     wanted = [value[: stored.LONGEST_KEYWORD] for value in values]

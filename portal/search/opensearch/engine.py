@@ -22,7 +22,7 @@ from opensearchpy.helpers import scan
 from portal.access import Viewer
 from portal.search import corrections, stored, suggestions
 from portal.search.asking import fields_of_words, find_loosely, is_loose, nothing_found, order_of
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
@@ -370,7 +370,7 @@ class OpenSearchEngine:
             if name in own
         )
 
-    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
         return self._bulk.write(index, self._own(index) + WRITE_ALIAS, batch)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from portal.search import stored
-from portal.search.asking import counts_of, order_of, ranges_between
+from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
 from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
@@ -16,7 +16,6 @@ from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, MatchedField
 from portal.search.stages import Candidate, SecondStage, Window
 
-REFINED = 200
 SHOWN = [
     "kind", "title", "url", "external_id", "identifiers", "created_at", "updated_at", "published_at", "popularity",
     *(facet.name for facet in FACETS.values() if not facet.is_dates and facet.name != "kind"),
