@@ -120,7 +120,14 @@ format: install
 bench: servers
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-DRILL_ROUNDS ?= 20
+# The long form, on each setup in turn: an hour or more each. One alone: make drill DRILLS=cluster FAULTS=20 WRITES=5000
+DRILLS ?= embedded production cluster
+FAULTS ?= 100
+WRITES ?= 50000
+SEED ?= 20
 .PHONY: drill
 drill: servers
-	DRILL_ROUNDS=$(DRILL_ROUNDS) $(PYTEST) --capture=no tests/drills
+	DRILL_S=60 $(PYTEST) --capture=no tests/drills/test_locks.py
+	for setup in $(DRILLS); do \
+	    $(BIN)/python -m tests.drills --long --setup $$setup --seed $(SEED) --faults $(FAULTS) --writes $(WRITES) || exit 1; \
+	done

@@ -30,6 +30,8 @@ from portal.settings import Settings
 log = logging.getLogger("casebook.worker")
 
 SWEEP_S = 1.0
+DRAIN_S = 2.0
+"""So long one round writes documents before it looks for what else is to be done, a rebuild above all."""
 LOCKED_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 5.0
 HEARTBEAT_S = 5.0
@@ -89,7 +91,7 @@ class Worker:
         self._doing = "starting"
         self._has_leases = True
         self._trouble = Trouble()
-        self._rebuild = Rebuild(engine, self.name, self._settings.search_prefix, breathe=self._drain)
+        self._rebuild = Rebuild(engine, self.name, self._settings.search_prefix, breathe=self._breathe)
         self._duties = tuple(duties)
 
     def run(self) -> None:
@@ -167,7 +169,7 @@ class Worker:
     def _go_once(self) -> bool:
         """Do one round; return whether another should follow at once."""
         self._doing = "writing documents"
-        self._drain()
+        is_behind = self._drain()
         if self._is_stopped.is_set():
             return False
         rebuild.drop_requested(self._engine)
@@ -175,10 +177,11 @@ class Worker:
         self._doing = "building an index"
         more = self._rebuild.step()
         self._doing = "waiting"
-        return more
+        return more or is_behind
 
-    def _drain(self) -> None:
-        report = sync.drain(self._engine, self.name, is_stopped=self._is_stopped.is_set)
+    def _drain(self) -> bool:
+        """Write what is due for a while; return whether more waits."""
+        report = sync.drain(self._engine, self.name, is_stopped=self._is_stopped.is_set, for_s=DRAIN_S)
         if report.ended is Ended.NO_INDEX:
             self._replace_index()
         elif report.ended is Ended.BUSY:
@@ -186,6 +189,10 @@ class Worker:
             self._is_stopped.wait(self._trouble.met(report.trouble))
         elif report.ended is Ended.DOWN:
             raise EngineDown(report.trouble)
+        return report.ended is Ended.STOPPED
+
+    def _breathe(self) -> None:
+        self._drain()
 
     def _replace_index(self) -> None:
         live = self._engine.live_index()
@@ -229,7 +236,7 @@ class Worker:
         check.state = "running"
         db.session.commit()
         self._doing = "comparing the index with SQL"
-        found = verify.compare(self._engine, live, breathe=self._drain, is_repair=is_repair)
+        found = verify.compare(self._engine, live, breathe=self._breathe, is_repair=is_repair)
         check = db.session.get_one(IndexCheck, check_id, populate_existing=True)
         check.checked, check.missing, check.stale = found.checked, found.missing, found.stale
         check.orphaned, check.repaired = found.orphaned, found.repaired

@@ -119,17 +119,17 @@ class OneArticle(MethodView):
         article = _find(article_id)
         expected = given.pop("version", None)
         state, note = given.pop("state", None), given.pop("note", "")
-        if state is not None:
-            viewer.require(Permission.PUBLISH_ARTICLES)
         if given:
-            articles.save(article, by=viewer, changes=_changes(given, viewer), expected_version=expected, note=note)
-            expected = article.version
-        if state is not None:
+            changes = _changes(given, viewer)
+            articles.save(article, by=viewer, changes=changes, expected_version=expected, note=note, state=state)
+        elif state is not None:
             articles.set_state(article, state, by=viewer, expected_version=expected, note=note)
         return shape(article), 200
 
     @blueprint.response(204)
     @needs(Permission.WRITE_ARTICLES)
-    def delete(self, article_id: int) -> None:
+    @idempotent
+    def delete(self, article_id: int) -> tuple[None, int]:
         """Remove an article for good."""
         articles.delete(_find(article_id), by=current_viewer())
+        return None, 204

@@ -92,7 +92,9 @@ class OneCustomer(MethodView):
 
     @blueprint.response(204)
     @needs(Permission.WRITE_CUSTOMERS)
-    def delete(self, customer_id: int) -> None:
+    @idempotent
+    def delete(self, customer_id: int) -> tuple[None, int]:
         """Remove a customer for good; its records remain."""
         viewer = current_viewer()
         customers.delete(customers.get_readable(viewer, customer_id), by=viewer)
+        return None, 204

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from flask import Flask, current_app, jsonify, request
+from flask import Flask, current_app, g, jsonify, make_response, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
+from flask_login import AnonymousUserMixin
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from werkzeug.exceptions import HTTPException, InternalServerError, default_exceptions
 
-from portal.access import Forbidden
+from portal.access import ANONYMOUS, Forbidden
 from portal.errors import Conflict, Invalid, OperationError
 from portal.extensions import db
 from portal.pages import render_error
@@ -17,6 +19,7 @@ from portal.search.request import RequestError
 
 log = structlog.get_logger(__name__)
 
+RETRY_AFTER_S = "5"
 CODES = {
     400: "bad_request",
     401: "unauthorized",
@@ -40,6 +43,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestError, _answer_request_error)
     app.register_error_handler(OperationError, _answer_operation_error)
     app.register_error_handler(Forbidden, _answer_forbidden)
+    app.register_error_handler(OperationalError, _answer_without_database)
+    app.register_error_handler(InterfaceError, _answer_without_database)
     app.register_error_handler(Exception, _answer_fault)
 
 
@@ -48,9 +53,11 @@ def is_api() -> bool:
     return request.path.startswith("/api/")
 
 
-def problem(status: int, message: str, fields: Mapping[str, Any] | None = None, **more: object) -> ResponseReturnValue:
-    """Build the JSON of an error."""
-    error = {"code": CODES.get(status, "error"), "message": message, "fields": dict(fields or {}), **more}
+def problem(
+    status: int, message: str, fields: Mapping[str, Any] | None = None, *, code: str = "", **more: object
+) -> ResponseReturnValue:
+    """Build the JSON of an error.  The code is that of the status unless a more telling one is given."""
+    error = {"code": code or CODES.get(status, "error"), "message": message, "fields": dict(fields or {}), **more}
     return jsonify({"error": error}), status
 
 
@@ -85,13 +92,29 @@ def _answer_operation_error(error: OperationError) -> ResponseReturnValue:
     if not is_api():
         return _page(error.status, str(error))
     if isinstance(error, Conflict):
-        return problem(error.status, str(error), current=error.current, given=error.given)
-    return problem(error.status, str(error), error.fields if isinstance(error, Invalid) else None)
+        return problem(error.status, str(error), code=error.code, current=error.current, given=error.given)
+    return problem(error.status, str(error), error.fields if isinstance(error, Invalid) else None, code=error.code)
 
 
 def _answer_forbidden(_error: Forbidden) -> ResponseReturnValue:
     sentence = gettext("Your role does not allow this. Ask an administrator if you need it.")
     return problem(403, sentence) if is_api() else _page(403, sentence)
+
+
+def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
+    """Say that the database is away.  Whether it took a commit just before is unknown; a repetition by key is safe."""
+    # The text of the error quotes what was about to be written; its first line only says what the database said.
+    log.warning("the database cannot be used", reason=str(error.orig).partition("\n")[0][:200])
+    # Who is asking cannot be looked up now, neither here nor by the page.
+    g.viewer, g.account, g._login_user = ANONYMOUS, None, AnonymousUserMixin()
+    db.session.remove()
+    sentence = gettext(
+        "The database cannot be reached at the moment. "
+        "Try again in a minute; what you were saving may not have been saved."
+    )
+    answer = make_response(problem(503, sentence) if is_api() else _page(503, sentence))
+    answer.headers["Retry-After"] = RETRY_AFTER_S
+    return answer
 
 
 def _answer_fault(error: Exception) -> ResponseReturnValue:

@@ -6,13 +6,14 @@ that dies between its commit and its answer leaves enough behind to answer the r
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from flask import Response, jsonify, make_response, request
 from flask_babel import gettext
-from sqlalchemy import delete, event, select, update
+from sqlalchemy import ColumnElement, and_, delete, event, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,6 +29,18 @@ LONGEST_KEY = 200
 ABANDONED = timedelta(seconds=60)
 KEPT = timedelta(days=7)
 ACTIVE = "casebook.idempotency"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A key that this request holds, since a moment that tells it from another request that took the key over."""
+
+    id: int
+    since: datetime
+
+    def is_ours(self) -> ColumnElement[bool]:
+        """Return the condition of the key's row while nobody else has taken it."""
+        return and_(IdempotencyKey.id == self.id, IdempotencyKey.created_at == self.since)
 
 
 class InProgress(OperationError):
@@ -53,9 +66,8 @@ def idempotent(view: View) -> View:
             answer = view(*args, **kwargs)
         except Exception:
             db.session.rollback()
-            db.session.execute(
-                delete(IdempotencyKey).where(IdempotencyKey.id == taken, IdempotencyKey.reference.is_(None))
-            )
+            db.session.info.pop(ACTIVE, None)
+            db.session.execute(delete(IdempotencyKey).where(taken.is_ours(), IdempotencyKey.reference.is_(None)))
             db.session.commit()
             raise
         finally:
@@ -67,14 +79,23 @@ def idempotent(view: View) -> View:
 
 @event.listens_for(Session, "before_commit")
 def _note_reference(session: Session) -> None:
-    """Write down, in the transaction of the write itself, which object it concerned."""
-    taken = session.info.get(ACTIVE)
+    """Write down, in the transaction of the write itself, which object it concerned.
+
+    Raises:
+        InProgress: this process slept so long that another took the key over; what it was about to write is not.
+    """
+    taken: Taken | None = session.info.get(ACTIVE)
     recorded = session.info.get(outbox.RECORDED)
     if taken is not None and recorded:
         kind, object_id = min(recorded)
-        session.execute(
-            update(IdempotencyKey).where(IdempotencyKey.id == taken).values(reference=f"{kind}:{object_id}")
+        noted = session.execute(
+            update(IdempotencyKey)
+            .where(taken.is_ours())
+            .values(reference=f"{kind}:{object_id}")
+            .execution_options(synchronize_session=False)
         )
+        if noted.rowcount == 0:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+            raise InProgress(gettext("The first request with this key has not ended yet. Try again in a moment."))
 
 
 def _fingerprint() -> str:
@@ -83,8 +104,8 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _take(key: str) -> int | Response:
-    """Return the id of the key's row, now ours, or the answer that the first request got.
+def _take(key: str) -> Taken | Response:
+    """Return the key, now ours, or the answer that the first request got.
 
     Raises:
         Invalid: the key cannot be used, or belongs to another request.
@@ -93,17 +114,17 @@ def _take(key: str) -> int | Response:
     if not key.isascii() or not key.isprintable() or not 1 <= len(key) <= LONGEST_KEY:
         raise Invalid({HEADER: gettext("%(name)s: use 1 to %(most)s plain characters.", name=HEADER, most=LONGEST_KEY)})
     owner, fingerprint = f"user:{current_viewer().user_id}", _fingerprint()
-    row = IdempotencyKey(owner=owner, key=key, fingerprint=fingerprint)
+    row = IdempotencyKey(owner=owner, key=key, fingerprint=fingerprint, created_at=now())
     db.session.add(row)
     try:
         db.session.commit()
     except IntegrityError:
         db.session.rollback()
         return _repeat(owner, key, fingerprint)
-    return row.id
+    return Taken(row.id, row.created_at)
 
 
-def _repeat(owner: str, key: str, fingerprint: str) -> int | Response:
+def _repeat(owner: str, key: str, fingerprint: str) -> Taken | Response:
     found = db.session.scalars(
         select(IdempotencyKey).where(IdempotencyKey.owner == owner, IdempotencyKey.key == key)
     ).one()
@@ -114,14 +135,22 @@ def _repeat(owner: str, key: str, fingerprint: str) -> int | Response:
     elif found.reference is not None:
         answer = make_response(jsonify({"reference": found.reference}), 200)
     else:
+        taken = Taken(found.id, now())
         retaken = db.session.execute(
             update(IdempotencyKey)
-            .where(IdempotencyKey.id == found.id, IdempotencyKey.created_at < now() - ABANDONED)
-            .values(created_at=now())
+            .where(
+                IdempotencyKey.id == taken.id,
+                IdempotencyKey.created_at < taken.since - ABANDONED,
+                # It may have been done just now, between the look at it and this statement.
+                IdempotencyKey.reference.is_(None),
+                IdempotencyKey.status.is_(None),
+            )
+            .values(created_at=taken.since)
+            .execution_options(synchronize_session=False)
         )
         db.session.commit()
         if retaken.rowcount:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
-            return found.id
+            return taken
         raise InProgress(gettext("The first request with this key has not ended yet. Try again in a moment."))
     if found.location:
         answer.headers["Location"] = found.location
@@ -129,11 +158,11 @@ def _repeat(owner: str, key: str, fingerprint: str) -> int | Response:
     return answer
 
 
-def _keep(taken: int, answer: Any) -> Any:
+def _keep(taken: Taken, answer: Any) -> Any:
     body, status, headers = answer if len(answer) == 3 else (*answer, {})
     db.session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.id == taken)
+        .where(taken.is_ours())
         .values(status=status, body=body or None, location=headers.get("Location"))
     )
     db.session.commit()

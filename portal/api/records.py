@@ -127,20 +127,18 @@ class OneRecord(MethodView):
         record = records.get_readable(viewer, record_id)
         version = given.pop("version", record.version)
         state, resolution = given.pop("state", None), given.pop("resolution", None)
-        if given or version != record.version:
-            record = records.save(record, by=viewer, version=version, **_changes(given, viewer))
-        if resolution is not None:
-            record = records.resolve(record, by=viewer, resolution=resolution)
-        if state is not None and state != record.state:
-            record = records.change_state(record, by=viewer, state=state)
+        changes = _changes(given, viewer)
+        record = records.save(record, by=viewer, version=version, state=state, resolution=resolution, **changes)
         return _whole(record), 200
 
     @blueprint.response(204)
     @needs(Permission.EXPORT)
-    def delete(self, record_id: int) -> None:
+    @idempotent
+    def delete(self, record_id: int) -> tuple[None, int]:
         """Remove a record with its timeline for good."""
         viewer = current_viewer()
         records.delete(records.get_readable(viewer, record_id), by=viewer)
+        return None, 204
 
 
 @blueprint.route("/<int:record_id>/entries")

@@ -27,6 +27,7 @@ from portal.settings import Settings
 LOOK_EVERY_S = 0.2
 LINE_EVERY_S = 5.0
 BUSY_PAUSE_S = 0.5
+DRAIN_S = 2.0
 PATIENCE_S = 60.0
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 
@@ -213,7 +214,7 @@ def _carry_on(engine: SearchEngine, work: Rebuild, build_id: int, watch: "_Watch
 
 
 def _drain(engine: SearchEngine) -> None:
-    report = sync.drain(engine, _holder())
+    report = sync.drain(engine, _holder(), for_s=DRAIN_S)
     if report.ended in (Ended.DOWN, Ended.NO_INDEX):
         return
     if report.ended is Ended.BUSY:

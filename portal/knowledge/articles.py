@@ -81,8 +81,7 @@ def create(
         Invalid: a value cannot be used, or another article came from the same place under the same id.
     """
     by.require(Permission.WRITE_ARTICLES)
-    if state not in STATES:
-        raise Invalid({"state": gettext("Choose one of: %(choices)s.", choices=", ".join(STATES))})
+    _check_state(state)
     if state != "draft":
         by.require(Permission.PUBLISH_ARTICLES)
     values = fields.checked(changes, kind=kind, is_new=True)
@@ -111,21 +110,31 @@ def create(
 
 
 def save(
-    article: Article, *, by: Viewer, changes: Mapping[str, Any], expected_version: int | None = None, note: str = ""
+    article: Article,
+    *,
+    by: Viewer,
+    changes: Mapping[str, Any],
+    expected_version: int | None = None,
+    note: str = "",
+    state: str | None = None,
 ) -> None:
-    """Change the given fields, leave all others, and commit a new version.  A new title gives a new address; the old
-    one leads to it.
+    """Change the given fields, and with `state` the state as well, and commit a new version: both or nothing.
+
+    All other fields stay.  A new title gives a new address; the old one leads to it.
 
     Raises:
-        Forbidden: `by` may not edit this article.
+        Forbidden: `by` may not edit this article, or not publish.
         Invalid: a value cannot be used.
         Conflict: the article is no longer at `expected_version`; nothing was changed.
     """
     require_edit(article, by)
     values = fields.checked(changes, kind=article.kind, is_new=False)
     _check_owner(values)
+    if state is not None:
+        by.require(Permission.PUBLISH_ARTICLES)
+        _check_state(state)
     _check_version(article, expected_version, values)
-    if article.state == "published":
+    if (state or article.state) == "published":
         _check_complete(article.kind, fields.described(article) | values)
     before = (article.title, article.language, *(getattr(article, part) for part in PARTS[article.kind]))
     _apply(article, values)
@@ -133,7 +142,9 @@ def save(
         _render(article)
     if article.title != before[0]:
         _readdress(article)
-    _commit(article, by=by, action="article.save", note=note, given=values)
+    if state is not None and state != article.state:
+        _put_into(article, state)
+    _commit(article, by=by, action="article.save", note=note, given=values | ({"state": state} if state else {}))
 
 
 def publish(article: Article, *, by: Viewer, expected_version: int | None = None, note: str = "") -> None:
@@ -166,16 +177,13 @@ def set_state(article: Article, state: str, *, by: Viewer, expected_version: int
         Conflict: the article is no longer at `expected_version`.
     """
     by.require(Permission.PUBLISH_ARTICLES)
-    if state not in STATES:
-        raise Invalid({"state": gettext("Choose one of: %(choices)s.", choices=", ".join(STATES))})
+    _check_state(state)
     _check_version(article, expected_version, {"state": state})
     if article.state == state:
         return
     if state == "published":
         _check_complete(article.kind, fields.described(article))
-        article.published_at = article.published_at or now()
-    article.state = state
-    article.updated_at = now()
+    _put_into(article, state)
     _commit(article, by=by, action=f"article.{state}", note=note, given={"state": state})
 
 
@@ -467,6 +475,18 @@ def _check_owner(values: Mapping[str, Any]) -> None:
     owner = db.session.get(User, owner_id)
     if owner is None or not owner.viewer.is_staff:
         raise Invalid({"owner_id": gettext("Choose somebody of the staff.")})
+
+
+def _check_state(state: str) -> None:
+    if state not in STATES:
+        raise Invalid({"state": gettext("Choose one of: %(choices)s.", choices=", ".join(STATES))})
+
+
+def _put_into(article: Article, state: str) -> None:
+    if state == "published":
+        article.published_at = article.published_at or now()
+    article.state = state
+    article.updated_at = now()
 
 
 def _check_complete(kind: str, values: Mapping[str, Any]) -> None:

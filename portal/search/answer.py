@@ -28,14 +28,9 @@ def answer(
     `most_named` is for a page that shows no more than so many values of a facet: the others keep their slugs.
     """
     try:
-        result = _with_periods(engine.search(request), request, engine)
-        if result.total == 0 and result.did_you_mean and request.page == 1:
-            again = replace(request, text=result.did_you_mean, with_correction=False)
-            corrected = _with_periods(engine.search(again), again, engine)
-            if corrected.total:
-                result = replace(
-                    corrected, query=request.text, corrected_from=request.text, did_you_mean=result.did_you_mean
-                )
+        result = search_corrected(request, engine=engine)
+        words = result.did_you_mean if result.corrected_from else None
+        result = _with_periods(result, replace(request, text=words or request.text), engine)
     except (EngineDown, EngineBusy, BadQuery) as error:
         log.warning("search is degraded", reason=str(error), engine=engine.name)
         return degraded(request, registry=registry, engine_name=engine.name)
@@ -48,6 +43,24 @@ def answer(
         total=result.total - (len(result.hits) - len(hits)),
         facets=named(result.facets, registry, locale, most_named),
     )
+
+
+def search_corrected(request: SearchRequest, *, engine: SearchEngine) -> SearchResult:
+    """Search; when nothing at all is found and the words can be mended, search for the mended words and say so.
+
+    Raises:
+        EngineDown, EngineBusy, BadQuery: as the engine does.
+    """
+    result = engine.search(request)
+    if result.total or request.page > 1:
+        return result
+    mended = result.did_you_mean if request.with_correction else engine.correct(request)
+    if not mended:
+        return result
+    corrected = engine.search(replace(request, text=mended, with_correction=False))
+    if not corrected.total:
+        return result
+    return replace(corrected, query=request.text, corrected_from=request.text, did_you_mean=mended)
 
 
 def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEngine) -> SearchResult:

@@ -13,7 +13,16 @@ from portal.search import popular, saved_views, sources, visit, why_views
 from portal.search.answer import answer
 from portal.search.current import engine
 from portal.search.facets import FACETS, UPDATED, facets_for
-from portal.search.page import SHOWN, Address, ResultsPage, build_chips, build_groups, build_lines, build_trails
+from portal.search.page import (
+    SHOWN,
+    Address,
+    ResultsPage,
+    build_chips,
+    build_groups,
+    build_lines,
+    build_missing,
+    build_trails,
+)
 from portal.search.request import FIRST_DAY, LAST_DAY, RequestError, SearchRequest
 from portal.search.results import SearchResult
 
@@ -41,6 +50,7 @@ def results() -> ResponseReturnValue:
         groups=tuple(build_groups(asked, result, parents)) if not result.degraded else (),
         chips=tuple(build_chips(asked, result)),
         trails=build_trails(result.hits, _category_names(result, answered.locale)),
+        missing=build_missing(asked, result),
         search_id=answered.search_id,
         recent=search_log.recent(viewer.user_id) if viewer.user_id is not None and not asked.text else (),
         popular=popular.load(viewer, answered.locale) if not asked.text or not result.hits else (),

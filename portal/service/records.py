@@ -151,19 +151,28 @@ def create(
     return record
 
 
-def save(record: Record, *, by: Viewer, version: int, **fields: Unpack[RecordFields]) -> Record:
-    """Change fields of a record that was read at `version`.
+def save(
+    record: Record,
+    *,
+    by: Viewer,
+    version: int,
+    state: str | None = None,
+    resolution: str | None = None,
+    **fields: Unpack[RecordFields],
+) -> Record:
+    """Change fields of a record that was read at `version`; with `resolution` resolve it, with `state` move it, too.
 
-    Commits the change with the record's outbox row and an audit entry; nothing when nothing differs.
+    Commits all of it with the record's outbox row and an audit entry, or nothing; nothing when nothing differs.
 
     Raises:
         Forbidden: the viewer does not work on records.
-        Invalid: a field cannot be used.
+        Invalid: a field cannot be used, or the state cannot follow.
         Conflict: somebody saved in between; both versions are in it and nothing was written.
         Missing: it was deleted in between.
     """
     by.require(Permission.WORK_RECORDS)
     clean = _check(fields, by=by, is_new=False, record=record)
+    solved = _resolution(resolution) if resolution is not None else None
     with _changing(record, by) as record:
         if record.version != version:
             raise Conflict(
@@ -171,7 +180,13 @@ def save(record: Record, *, by: Viewer, version: int, **fields: Unpack[RecordFie
                 current=shape(record),
                 given=fields,
             )
-        changed = _apply(record, clean)
+        changed = {*_apply(record, clean)}
+        if solved is not None:
+            changed.add("resolution")
+            _solve(record, by, solved)
+        if state is not None and state != record.state:
+            changed.add("state")
+            _move(record, by, state)
         if not changed:
             db.session.rollback()
             return record
@@ -312,17 +327,29 @@ def resolve(record: Record, *, by: Viewer, resolution: str, article_id: int | No
     article = check.read("article_id", _readable_article, article_id, by)
     check.finish()
     with _changing(record, by) as record:
-        record.resolution = clean or ""
-        if record.state != "resolved":
-            _move(record, by, "resolved", body=record.resolution)
+        _solve(record, by, clean or "")
         if article is not None:
             _link(record, by, article)
-        _mail(record, by, "record_resolved", record.resolution)
         record.updated_at = now()
         audit.append("record.resolved", by=by, kind="record", object_id=record.id)
         db.session.commit()
     outbox.nudge()
     return record
+
+
+def _resolution(typed: str) -> str:
+    check = Check()
+    clean = check.read("resolution", text, typed, most=LONGEST_TEXT, required=True)
+    check.finish()
+    return clean or ""
+
+
+def _solve(record: Record, by: Viewer, resolution: str) -> None:
+    """Write down what solved a record, move it to resolved, and queue the mail to whoever asked."""
+    record.resolution = resolution
+    if record.state != "resolved":
+        _move(record, by, "resolved", body=resolution)
+    _mail(record, by, "record_resolved", resolution)
 
 
 def say_solved(record: Record, *, by: Viewer) -> Record:

@@ -1,11 +1,12 @@
 """What categories, products and tags have in common: names, slugs, and which objects carry them."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from flask_babel import gettext
 from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from portal import outbox
 from portal.errors import Invalid
@@ -115,25 +116,42 @@ def find_or_create(model: type[Word], names: Iterable[str]) -> dict[str, Word]:
     Upper and lower case are the same word, and a slug is as good as a name.  Names must be checked lines.
     """
     wanted = list(dict.fromkeys(name for name in names if name))
-    if not wanted:
-        return {}
+    known = _known(model, wanted)
+    is_first_try = True
+    while missing := _unlike([name for name in wanted if name.lower() not in known]):
+        plain = [slug_for(name) for name in missing]
+        # Whoever makes the same word at this moment asks for the same plain slug, and only one of both gets it.
+        _insert(model, missing, plain if is_first_try else free_slugs(plain, model.slug))
+        known |= _known(model, missing)
+        is_first_try = False
+    return {name: known[name.lower()] for name in wanted}
+
+
+def _known(model: type[Word], names: Sequence[str]) -> dict[str, Word]:
+    """Return the words that are there, by their lowered names, and by slug where a name is one."""
     known: dict[str, Word] = {}
     lowered: ColumnElement[str] = func.lower(model.name)
-    for start in range(0, len(wanted), 400):
-        chunk = wanted[start : start + 400]
+    for start in range(0, len(names), 400):
+        chunk = names[start : start + 400]
         # SQLite lowers ASCII alone, so the name as written is asked for, too.
         condition = lowered.in_([name.lower() for name in chunk]) | model.name.in_(chunk) | model.slug.in_(chunk)
         found = db.session.scalars(select(model).where(condition)).all()
         known |= {word.slug: word for word in found if word.slug in chunk}
         known |= {word.name.lower(): word for word in found}
-    missing: dict[str, str] = {}
-    for name in wanted:
-        if name.lower() not in known:
-            missing.setdefault(name.lower(), name)
-    if missing:
-        slugs = free_slugs([slug_for(name) for name in missing.values()], model.slug)
-        for (key, name), slug in zip(missing.items(), slugs, strict=True):
-            known[key] = model(name=name, slug=slug)
-            db.session.add(known[key])
-        db.session.flush()
-    return {name: known[name.lower()] for name in wanted}
+    return known
+
+
+def _unlike(names: Iterable[str]) -> list[str]:
+    """Return the names without those that differ from an earlier one in upper and lower case alone."""
+    kept: dict[str, str] = {}
+    for name in names:
+        kept.setdefault(name.lower(), name)
+    return list(kept.values())
+
+
+def _insert(model: type[Word], names: Sequence[str], slugs: Sequence[str]) -> None:
+    """Make those words whose slugs are free.  In the order of the slugs, so that two never wait for each other."""
+    rows = [{"slug": slug, "name": name} for slug, name in sorted(zip(slugs, names, strict=True))]
+    db.session.flush()
+    dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
+    db.session.execute(dialect.insert(model).on_conflict_do_nothing(index_elements=["slug"]), rows)

@@ -215,6 +215,27 @@ def test_the_filter_by_time_reaches_the_engine(filled, people, client_for) -> No
     assert ann.get("/api/v1/search?updated=day").json["total"] == 3
 
 
+def test_typed_operators_are_chips_that_can_be_taken_away(filled, people, client_for) -> None:
+    page = client_for(people.ann).get("/search", query_string={"q": "printer tag:driver kind:faq"}).text
+    assert 'href="/search?q=printer++kind%3Afaq"' in page or 'href="/search?q=printer+kind%3Afaq"' in page
+    assert '<span class="chip__name">tag:</span> driver' in page
+    assert '<span class="chip__name">kind:</span> faq' in page
+
+
+def test_partial_matches_say_which_words_they_lack(filled, people, client_for) -> None:
+    ann = client_for(people.ann)
+    page = ann.get("/search", query_string={"q": "printer cable"}).text
+    assert "Missing: <s>cable</s>" in page
+    assert "Missing: <s>printer</s>" in page
+    assert "Missing:" not in ann.get("/search", query_string={"q": "printer offline"}).text
+
+
+def test_pinyin_and_initials_find_titles(filled, people, client_for) -> None:
+    for words in ("dayinji", "dyj", "qudong"):
+        answer = client_for(people.ann).get("/api/v1/search", query_string={"q": words})
+        assert titles(answer) == ["打印机驱动程序怎么重装"], words
+
+
 def count_statements(client, path: str) -> int:
     """Return how many statements one page needs."""
     seen: list[str] = []

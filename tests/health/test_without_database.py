@@ -1,0 +1,43 @@
+"""A database that does not answer: pages and the API say so with 503 and a sentence, and nothing fails with 500."""
+
+import pytest
+
+from portal.app import create_app
+from portal.settings import Settings
+from tests.servers import free_port
+
+
+@pytest.fixture
+def client(tmp_path):
+    settings = Settings.from_environ(
+        {
+            "CASEBOOK_DATA_DIR": str(tmp_path),
+            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
+            "CASEBOOK_DATABASE_URL": f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/nothing",
+        }
+    )
+    return create_app(settings).test_client()
+
+
+@pytest.mark.parametrize("path", ["/articles/some", "/sign-in?next=/", "/search?q=x", "/knowledge"])
+def test_pages_say_that_the_database_is_away(client, path):
+    answer = client.get(path)
+    assert answer.status_code in (200, 503), "what needs no database is shown, and the rest says what is the matter"
+    if answer.status_code == 503:
+        assert "The database cannot be reached" in answer.text
+        assert answer.headers["Retry-After"] == "5"
+
+
+def test_somebody_signed_in_sees_the_same_page(client):
+    with client.session_transaction() as session:
+        session["_user_id"] = "a session that cannot be looked up"
+    answer = client.get("/articles/some")
+    assert (answer.status_code, "The database cannot be reached" in answer.text) == (503, True)
+
+
+def test_the_api_says_it_in_its_one_shape(client):
+    answer = client.post("/api/v1/articles", json={"kind": "faq"}, headers={"Authorization": "Bearer x"})
+    assert answer.status_code == 503
+    assert answer.json["error"]["code"] == "unavailable"
+    assert "The database cannot be reached" in answer.json["error"]["message"]
+    assert client.get("/readyz").status_code == 503
