@@ -184,11 +184,11 @@ class Embedded(Place):
                 limit(pid, None)
 
     def damage_index(self) -> None:
-        """Overwrite a file of the live index while its writer is dead."""
+        """Overwrite files of the live index while its writer is dead."""
         index = self.data_dir / "index"
         self.kill("worker")
         damaged = (index / "live").read_text()
-        for file in sorted((index / damaged.strip()).glob("*.store"))[:1]:
+        for file in (index / damaged.strip()).glob("*.store"):
             file.write_bytes(b"x" * file.stat().st_size)
         # Readers may go on for a while with what they have open, so only another index says that it is over.
         wait_for(lambda: (index / "live").read_text() != damaged, timeout_s=RECOVERY_S)
