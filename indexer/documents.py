@@ -18,7 +18,7 @@ from portal.attachments.models import Attachment
 from portal.customers.models import Contact, Customer, customer_product, customer_tag
 from portal.extensions import db
 from portal.knowledge.models import Article, article_product, article_tag
-from portal.search.document import AttachedText, Document, Section, Tombstone
+from portal.search.document import AttachedText, Document, Ready, Section, Tombstone
 from portal.search.document import Kind as DocumentKind
 from portal.service.models import Entry, Record, record_tag
 from portal.vocabulary.models import Category, Product, Tag
@@ -351,8 +351,10 @@ def build_batch(kind: str, versions: Mapping[int, int]) -> Iterator[Document | T
     db.session.rollback()
 
 
-def size_of(item: Document | Tombstone) -> int:
+def size_of(item: Document | Tombstone | Ready) -> int:
     """Estimate how many bytes an item takes on its way to the engine."""
+    if isinstance(item, Ready):
+        return len(item.body)
     if isinstance(item, Tombstone):
         return 100
     texts = len(item.title) + len(item.lead) + len(item.body) + len(item.internal)

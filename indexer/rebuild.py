@@ -7,7 +7,10 @@ Whoever works on a build holds its lease; another takes up at the kept cursor wh
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -15,11 +18,12 @@ from sqlalchemy import CursorResult, Row, and_, case, func, or_, select, update
 
 from indexer import claims, verify
 from indexer.documents import KINDS, Refusal, build_batch, document_id
+from indexer.shaping import MOST_PROCESSES, Shaped, ShaperDied, Shapers, processors
 from indexer.sync import in_parts
 from portal import outbox
 from portal.extensions import db, now
 from portal.outbox import OutboxRow
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, SearchEngine
 from portal.search.indices import BuildUnderWay, build_under_way, request_build
 from portal.search.models import BUILDING, IndexBuild
@@ -28,8 +32,10 @@ from portal.search.results import Outcome
 log = logging.getLogger("casebook.indexer")
 
 LEASE = timedelta(seconds=60)
-LOADED_ROWS = 1000
-ROWS_A_COMMIT = 5000
+LOADED_ROWS = 500
+SHAPED_BESIDE = 10_000
+"""From so many objects on a build is worth processes of its own."""
+ROWS_A_COMMIT = 20_000
 TOMBSTONE_AGE = timedelta(days=1)
 """Longer than any writer can be late; older tombstones guard against nothing."""
 MOST_PASSES = 5
@@ -48,12 +54,14 @@ class Rebuild:
         self._since_commit = 0
         self._at: dict[str, int] | None = None
         self._finished: set[str] = set()
+        self._ahead: _Ahead | None = None
         self._build_id: int | None = None
 
     def take(self) -> IndexBuild | None:
         """Take, or keep, the lease of the build under way; None where there is none or another process has it."""
         build = build_under_way()
         if build is None:
+            self._put_down()
             db.session.rollback()
             return None
         gone = build.leased_by is not None and claims.is_gone(build.leased_by)
@@ -74,15 +82,17 @@ class Rebuild:
         )
         db.session.commit()
         if cast("CursorResult[Any]", taken).rowcount == 0:
+            self._put_down()
             return None
         if self._build_id != build.id:
             # What another process wrote after its last commit is not in the index: begin at the kept cursor.
-            self._build_id, self._at, self._since_commit = build.id, None, 0
+            self._put_down()
+            self._build_id = build.id
         return build_under_way()
 
     def let_go(self) -> None:
         """Give the lease back, so that another process can go on at once."""
-        self._at, self._since_commit = None, 0
+        self._put_down()
         db.session.execute(
             update(IndexBuild)
             .where(self._is_mine(), IndexBuild.state.in_(BUILDING))
@@ -124,53 +134,49 @@ class Rebuild:
         log.info("The new index %s is being filled with %d documents.", build.name, total)
 
     def _load(self, build: IndexBuild) -> None:
-        if self._at is None:
+        """Write the next slice; others are being shaped meanwhile."""
+        if self._at is None or self._ahead is None:
             self._at = dict(build.cursor.get("after", {}))
             self._finished = set(build.cursor.get("finished", []))
-        for kind in KINDS:
-            if kind in self._finished:
-                continue
-            after = self._at.get(kind, 0)
-            rows = db.session.execute(
-                select(OutboxRow.object_id, OutboxRow.version, OutboxRow.changed_at)
-                .where(OutboxRow.kind == kind, OutboxRow.object_id > after)
-                .order_by(OutboxRow.object_id)
-                .limit(LOADED_ROWS)
-            ).all()
-            db.session.rollback()
-            if rows:
-                self._write(build, kind, rows)
-                self._at[kind] = rows[-1].object_id
-                self._since_commit += len(rows)
-            if len(rows) < LOADED_ROWS:
-                # What is made from now on is written by the drains; chasing it here might never end.
-                self._finished.add(kind)
-            if self._since_commit >= ROWS_A_COMMIT:
-                self._keep_cursor(build)
+            self._ahead = _Ahead(self._at, self._finished, self._shapers_for(build))
+        piece = self._ahead.first()
+        if piece is None:
+            self._keep_cursor(build)
+            self._put_down()
+            self._set(build, state="draining")
             return
-        self._keep_cursor(build)
-        self._set(build, state="draining")
+        if piece.rows:
+            self._write(build, piece)
+            self._at[piece.kind] = piece.rows[-1].object_id
+            self._since_commit += len(piece.rows)
+        if piece.is_last:
+            self._finished.add(piece.kind)
+        self._ahead.pass_by()
+        if self._since_commit >= ROWS_A_COMMIT:
+            self._keep_cursor(build)
 
-    def _write(self, build: IndexBuild, kind: str, rows: Sequence[Row[int, int, datetime]]) -> None:
+    def _shapers_for(self, build: IndexBuild) -> Shapers | None:
+        count = min(processors(), MOST_PROCESSES)
+        if count < 2 or build.total < SHAPED_BESIDE:
+            return None
+        url = db.engine.url.render_as_string(hide_password=False)
+        return Shapers(engine=self._engine.name, database_url=url, count=count)
+
+    def _put_down(self) -> None:
+        """Forget what was not written: the kept cursor says where to begin again."""
+        if self._ahead is not None:
+            self._ahead.close()
+        self._ahead, self._at, self._since_commit = None, None, 0
+
+    def _write(self, build: IndexBuild, piece: "_Piece") -> None:
         not_taken: list[str] = []
-        for part in in_parts(self._items(kind, rows, not_taken)):
+        for part in in_parts(_items(piece, not_taken)):
             outcomes = self._engine.write(build.name, part)
             not_taken += [o.id for o in outcomes if o.outcome in (Outcome.REFUSED, Outcome.RETRY)]
         if not_taken:
             # Recorded anew, the drain writes them to every kept index, or sets them aside with the reason.
-            outbox.record_above([(kind, int(name.partition(":")[2]), 0) for name in not_taken])
+            outbox.record_above([(piece.kind, int(name.partition(":")[2]), 0) for name in not_taken])
             db.session.commit()
-
-    def _items(
-        self, kind: str, rows: Sequence[Row[int, int, datetime]], refused: list[str]
-    ) -> Iterator[Document | Tombstone]:
-        old = now() - TOMBSTONE_AGE
-        too_old = {document_id(kind, row.object_id) for row in rows if row.changed_at < old}
-        for item in build_batch(kind, {row.object_id: row.version for row in rows}):
-            if isinstance(item, Refusal):
-                refused.append(item.id)
-            elif isinstance(item, Document) or item.id not in too_old:
-                yield item
 
     def _keep_cursor(self, build: IndexBuild) -> None:
         """Make durable what was written, and only then note how far it came."""
@@ -239,6 +245,94 @@ class Rebuild:
 
     def _is_mine(self) -> Any:
         return IndexBuild.leased_by == self._holder
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Neighbouring rows of one kind, and their documents when other processes are making them."""
+
+    kind: str
+    rows: Sequence[Row[int, int, datetime]]
+    is_last: bool
+    shaped: "Future[list[Shaped]] | None" = None
+
+    @property
+    def versions(self) -> dict[int, int]:
+        return {row.object_id: row.version for row in self.rows}
+
+
+class _Ahead:
+    """Walks the outbox by its key, some pieces ahead of what is written, so that every process has work."""
+
+    def __init__(self, after: Mapping[str, int], finished: Collection[str], shapers: Shapers | None) -> None:
+        self._after = dict(after)
+        self._kinds = deque(kind for kind in KINDS if kind not in finished)
+        self._shapers = shapers
+        self._pieces: deque[_Piece] = deque()
+
+    def first(self) -> _Piece | None:
+        """Return the piece that is to be written next; None when there is no more."""
+        most = 2 * self._shapers.count if self._shapers else 1
+        while self._kinds and len(self._pieces) < most:
+            self._pieces.append(self._read())
+        return self._pieces[0] if self._pieces else None
+
+    def pass_by(self) -> None:
+        """Go on behind the first piece: it is written."""
+        self._pieces.popleft()
+
+    def _read(self) -> _Piece:
+        kind = self._kinds[0]
+        rows = db.session.execute(
+            select(OutboxRow.object_id, OutboxRow.version, OutboxRow.changed_at)
+            .where(OutboxRow.kind == kind, OutboxRow.object_id > self._after.get(kind, 0))
+            .order_by(OutboxRow.object_id)
+            .limit(LOADED_ROWS)
+        ).all()
+        db.session.rollback()
+        # What is made from now on is written by the drains; chasing it here might never end.
+        is_last = len(rows) < LOADED_ROWS
+        if is_last:
+            self._kinds.popleft()
+        else:
+            self._after[kind] = rows[-1].object_id
+        piece = _Piece(kind, rows, is_last)
+        if self._shapers and rows:
+            piece = replace(piece, shaped=self._shapers.shape(kind, piece.versions))
+        return piece
+
+    def close(self) -> None:
+        """End the processes."""
+        if self._shapers is not None:
+            self._shapers.close()
+
+
+def _items(piece: _Piece, refused: list[str]) -> Iterator[Document | Tombstone | Ready]:
+    """Yield what the new index shall hold of a piece; tombstones too old to guard against anything are left out."""
+    old = now() - TOMBSTONE_AGE
+    too_old = {document_id(piece.kind, row.object_id) for row in piece.rows if row.changed_at < old}
+    for item in _shaped(piece):
+        if isinstance(item, Refusal):
+            refused.append(item.id)
+        elif not isinstance(item, Tombstone) or item.id not in too_old:
+            yield item
+
+
+def _shaped(piece: _Piece) -> Iterator[Document | Tombstone | Ready | Refusal]:
+    if piece.shaped is not None:
+        try:
+            found = piece.shaped.result()
+        except (ShaperDied, CancelledError):
+            log.warning("A process that makes documents has ended; what it was at is made here.")
+        else:
+            for object_id, made in found:
+                name, version = document_id(piece.kind, object_id), piece.versions[object_id]
+                if isinstance(made, Ready):
+                    yield made
+                else:
+                    yield Tombstone(id=name, version=version) if made is None else Refusal(name, version, made)
+            return
+    yield from build_batch(piece.kind, piece.versions)
 
 
 def ensure_index(engine: SearchEngine, prefix: str) -> bool:

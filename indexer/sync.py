@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
+from typing import TypeVar
 
 from sqlalchemy import select, update
 
@@ -20,7 +21,7 @@ from indexer import claims
 from indexer.claims import Claim
 from indexer.documents import Refusal, build_batch, size_of
 from portal.extensions import db, now
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import EngineBusy, EngineError, EngineLocked, IndexCorrupt, IndexMissing, SearchEngine
 from portal.search.models import FILLING, IndexBuild
 from portal.search.results import Outcome, WriteOutcome
@@ -30,11 +31,14 @@ log = logging.getLogger("casebook.indexer")
 SINGLE_ROWS = 200
 BULK_ROWS = 2000
 WRITE_ROWS = 500
+DRAINED_ROWS = 200
+"""Between so many documents of bulk work a single save is looked for."""
 WRITE_BYTES = 8 * 1024 * 1024
 FIRST_RETRY = timedelta(seconds=1)
 LONGEST_RETRY = timedelta(minutes=1)
 FIRST_ASIDE = timedelta(minutes=1)
 LONGEST_ASIDE = timedelta(hours=6)
+Item = TypeVar("Item", Document | Tombstone, Document | Tombstone | Ready)
 SEVERITY = (Outcome.DONE, Outcome.SUPERSEDED, Outcome.RETRY, Outcome.REFUSED)
 
 
@@ -82,7 +86,7 @@ def kept_indices(engine: SearchEngine) -> list[str]:
 def drain(
     engine: SearchEngine, holder: str, *, is_stopped: Callable[[], bool] = lambda: False, for_s: float = math.inf
 ) -> Drained:
-    """Write everything that is due; single saves overtake bulk.
+    """Write everything that is due; single saves overtake bulk, also what is under way of it.
 
     After `for_s` seconds no further batch is begun: where people save without a pause there is never nothing due, and
     whoever calls this has more to do.  Trouble with the engine ends the drain and gives the rows back; the caller
@@ -104,7 +108,7 @@ def drain(
             break
         report.batches += 1
         try:
-            _write_claims(engine, holder, taken, report)
+            _write_claims(engine, holder, taken, report, meanwhile=lambda: _overtake(engine, holder, report))
         except EngineBusy as error:
             report.ended, report.trouble = Ended.BUSY, str(error)
         except (IndexMissing, IndexCorrupt) as error:
@@ -121,7 +125,21 @@ def drain(
     return report
 
 
-def _write_claims(engine: SearchEngine, holder: str, taken: Sequence[Claim], report: Drained) -> None:
+def _overtake(engine: SearchEngine, holder: str, report: Drained) -> None:
+    """Write what was saved singly since bulk work began: people look for it, nobody waits for the bulk."""
+    singles = claims.claim(holder, limit=SINGLE_ROWS, is_bulk=False)
+    if singles:
+        _write_claims(engine, holder, singles, report)
+
+
+def _write_claims(
+    engine: SearchEngine,
+    holder: str,
+    taken: Sequence[Claim],
+    report: Drained,
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> None:
     indices = kept_indices(engine)
     if not indices:
         raise IndexMissing("There is no index yet.")
@@ -130,6 +148,7 @@ def _write_claims(engine: SearchEngine, holder: str, taken: Sequence[Claim], rep
     for part in _parts(taken, outcomes):
         for outcome in write_everywhere(engine, indices, part):
             outcomes[outcome.id] = outcome
+        meanwhile()
     for index in indices:
         engine.commit(index)
     written = [by_id[o.id] for o in outcomes.values() if o.outcome in (Outcome.DONE, Outcome.SUPERSEDED)]
@@ -153,7 +172,7 @@ def _parts(taken: Sequence[Claim], outcomes: dict[str, WriteOutcome]) -> Iterato
     for claim in taken:
         versions.setdefault(claim.kind, {})[claim.object_id] = claim.version
     for kind, wanted in versions.items():
-        yield from in_parts(_without_refusals(kind, wanted, outcomes))
+        yield from in_parts(_without_refusals(kind, wanted, outcomes), rows=DRAINED_ROWS)
 
 
 def _without_refusals(
@@ -168,14 +187,14 @@ def _without_refusals(
             yield item
 
 
-def in_parts(items: Iterator[Document | Tombstone]) -> Iterator[list[Document | Tombstone]]:
+def in_parts(items: Iterator[Item], *, rows: int = WRITE_ROWS) -> Iterator[list[Item]]:
     """Cut a stream into lists of bounded count and size."""
-    part: list[Document | Tombstone] = []
+    part: list[Item] = []
     size = 0
     for item in items:
         part.append(item)
         size += size_of(item)
-        if len(part) >= WRITE_ROWS or size >= WRITE_BYTES:
+        if len(part) >= rows or size >= WRITE_BYTES:
             yield part
             part, size = [], 0
     if part:

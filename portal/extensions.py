@@ -89,7 +89,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:  # noqa: ARG001  The 
         "synchronous=FULL",
         "foreign_keys=ON",
         "temp_store=MEMORY",
-        "mmap_size=268435456",
+        "mmap_size=0",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

@@ -206,7 +206,7 @@ class Installation:
 
         Mapped files (the index, SQLite's pages) are shared by all processes and given back when memory is short.
         """
-        return max((_resident_mb(pid) for pid in self.pids(name)), default=(0.0, 0.0))
+        return max((resident_mb(pid) for pid in self.pids(name)), default=(0.0, 0.0))
 
     def processor_s(self, name: str) -> float:
         """The processor time that these processes have used since they began: what load beside them changes least."""
@@ -216,7 +216,7 @@ class Installation:
         """Wait until nothing is pending any more; how many seconds it took.  The token belongs to somebody of staff."""
         client = self.client(token)
         began = time.monotonic()
-        wait_for(lambda: _pending(client) == 0, timeout_s=timeout_s, pause_s=0.1)
+        wait_for(lambda: pending(client) == 0, timeout_s=timeout_s, pause_s=0.1)
         client.close()
         return time.monotonic() - began
 
@@ -230,7 +230,8 @@ def wait_for(what: Callable[[], bool], *, timeout_s: float, pause_s: float = 0.1
         time.sleep(pause_s)
 
 
-def _pending(client: Client) -> float:
+def pending(client: Client) -> float:
+    """Return how many documents the index has still to catch up with; the client belongs to somebody of staff."""
     found = re.search(rb"^casebook_index_pending ([0-9.e+]+)$", client.ask("GET", "/metrics").body, re.MULTILINE)
     assert found is not None, "GET /metrics says nothing of casebook_index_pending"
     return float(found[1])
@@ -250,7 +251,8 @@ def _command_line(pid: int) -> str:
         return ""
 
 
-def _resident_mb(pid: int) -> tuple[float, float]:
+def resident_mb(pid: int | str = "self") -> tuple[float, float]:
+    """Return a process's resident memory, and how much of it are mapped files."""
     try:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:

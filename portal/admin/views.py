@@ -4,7 +4,7 @@ from flask import Blueprint, Flask, render_template
 
 from portal.access import Permission
 from portal.accounts.guard import needs
-from portal.admin import audit_views, index_views, user_views
+from portal.admin import audit_views, file_views, index_views, user_views
 
 blueprint = Blueprint("admin", __name__)
 
@@ -22,3 +22,4 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(user_views.blueprint)
     app.register_blueprint(audit_views.blueprint)
     app.register_blueprint(index_views.blueprint)
+    app.register_blueprint(file_views.blueprint)

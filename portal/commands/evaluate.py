@@ -15,6 +15,7 @@ from sqlalchemy import select
 from portal.access import Role, viewer_for
 from portal.extensions import db
 from portal.search import evaluation
+from portal.search.answer import search_corrected
 from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.request import LONGEST_TEXT, SearchRequest
@@ -95,7 +96,7 @@ def _on_files(
     try:
         for query in track(judged, description="Asking", console=Console(stderr=True), disable=as_json):
             began = time.perf_counter()
-            hits = engine().search(replace(base, text=query.text[:LONGEST_TEXT])).hits
+            hits = search_corrected(replace(base, text=query.text[:LONGEST_TEXT]), engine=engine()).hits
             took_ms = (time.perf_counter() - began) * 1000
             scores.append(evaluation.score(query, [_external_id(hit) for hit in hits], took_ms))
     except EngineError as error:

@@ -33,25 +33,25 @@ class _Query:
 
 
 ENGLISH: Sequence[_Query] = (
-    _Query("printer offline", 9, "connect-r80-to-network", 0.6),
-    _Query("E-1024", 10, "e-1024-volume-degraded", 0.9),
-    _Query("cash drawer does not open", 7, "cash-drawer-does-not-open", 0.85),
-    _Query("chinese prints as question marks", 4, "chinese-prints-as-question-marks", 0.9),
-    _Query("replace disk", 6, "replace-a-failed-disk", 0.8),
-    _Query("copying slow", 4, "copying-is-slow", 0.65),
-    _Query("daily closing", 5, "daily-closing", 0.8),
-    _Query("forgot pin", 3, "forgotten-cashier-pin", 0.5),
-    _Query("refund", 5, "refund-p-5022", 0.3),
+    _Query("printer offline", 9, "faq-r80-network", 0.6),
+    _Query("E-1024", 10, "faq-e1024", 0.9),
+    _Query("cash drawer does not open", 7, "faq-drawer", 0.85),
+    _Query("chinese prints as question marks", 4, "faq-chinese-garbled", 0.9),
+    _Query("replace disk", 6, "faq-replace-disk", 0.8),
+    _Query("copying slow", 4, "faq-slow-copy", 0.65),
+    _Query("daily closing", 5, "faq-daily-closing", 0.8),
+    _Query("forgot pin", 3, "faq-pin", 0.5),
+    _Query("refund", 5, "faq-p5022", 0.3),
     _Query("kitchen screen", 4, "", 0.0, finds=False),
     _Query("loyalty app", 3, "", 0.0, finds=False),
     _Query("paper width 58", 3, "", 0.1),
 )
 CHINESE: Sequence[_Query] = (
-    _Query("打印机脱机", 7, "connect-r80-to-network", 0.6),
-    _Query("中文乱码", 6, "chinese-prints-as-question-marks", 0.85),
-    _Query("更换硬盘", 4, "replace-a-failed-disk", 0.8),
-    _Query("钱箱打不开", 4, "cash-drawer-does-not-open", 0.75),
-    _Query("日结", 3, "daily-closing", 0.8),
+    _Query("打印机脱机", 7, "faq-r80-network", 0.6),
+    _Query("中文乱码", 6, "faq-chinese-garbled", 0.85),
+    _Query("更换硬盘", 4, "faq-replace-disk", 0.8),
+    _Query("钱箱打不开", 4, "faq-drawer", 0.75),
+    _Query("日结", 3, "faq-daily-closing", 0.8),
     _Query("会员小程序", 3, "", 0.0, finds=False),
 )
 

@@ -80,6 +80,8 @@ _CODE = re.compile(
 )
 _DIGIT = re.compile(r"[0-9]")
 _DIGITS = re.compile(r"[0-9]{5,}")
+# What a longer code holds between underscores and points: 4.2.17 in tool_4.2.17.bin, lx200 in setup.lx200.exe.
+_PIECES = re.compile(r"[0-9]+(?:\.[0-9]+)+|(?=[a-z]*[0-9])(?=[0-9]*[a-z])[a-z0-9]{3,}")
 _SIGNS = re.compile(r"[^a-z0-9]+")
 LONGEST_CODE = 64
 
@@ -292,11 +294,11 @@ def words(text: str) -> list[str]:
 
 def words_of(folded: str) -> list[str]:
     """Return the words of a text that is folded already, as `words` does."""
-    return _plain_words(cut(folded.lower()), folded)
+    return _plain_words(cut(folded.lower()), folded, is_ascii=folded.isascii())
 
 
-def _plain_words(found: list[str], folded: str) -> list[str]:
-    if not folded.isascii():
+def _plain_words(found: list[str], folded: str, *, is_ascii: bool) -> list[str]:
+    if not is_ascii:
         found = [word for word in found if word.isascii() or not is_run(word)]
     if "'" in folded:
         found = [plain for word in found if (plain := _unpossessive(word))]
@@ -306,7 +308,10 @@ def _plain_words(found: list[str], folded: str) -> list[str]:
 def terms_and_words_of(folded: str) -> tuple[list[str], list[str]]:
     """Return `terms_of` and `words_of` of a folded text for the price of one."""
     found = cut(folded.lower())
-    return _terms_of_words(found, is_ascii=folded.isascii()), _plain_words(found, folded)
+    # Curly quotes and dashes alone cut no word differently.
+    if PAIRED.search(folded) is None:
+        return _terms_of_words(found, is_ascii=True), _plain_words(found, folded, is_ascii=True)
+    return _terms_of_words(found, is_ascii=False), _plain_words(found, folded, is_ascii=False)
 
 
 def characters(text: str) -> list[str]:
@@ -335,7 +340,7 @@ def codes_of(folded: str) -> list[str]:
     # Most words are letters alone and need no second look.
     candidates = " ".join([word for word in folded.split() if not (word.isascii() and word.isalpha())])
     for code in _CODE.findall(candidates):
-        if len(code) <= LONGEST_CODE and _is_code(code):
+        if not code.isalpha() and len(code) <= LONGEST_CODE and _is_code(code):
             for form in code_forms(code):
                 found[form] = None
     return list(found)
@@ -348,11 +353,13 @@ def _is_code(code: str) -> bool:
 
 
 def code_forms(code: str) -> list[str]:
-    """Return a code as people may write it: whole, without signs, and its long number alone."""
+    """Return a code as people may write it: whole, without signs, its pieces and its long number alone."""
     whole = fold(code).lower()
     forms = [whole]
     bare = _SIGNS.sub("", whole)
     if bare != whole and _DIGIT.search(bare) and not bare.isdigit():
         forms.append(bare)
-    forms += [number for number in _DIGITS.findall(whole) if number not in forms]
-    return forms
+    if "_" in whole or "." in whole:
+        forms += _PIECES.findall(whole)
+    forms += _DIGITS.findall(whole)
+    return list(dict.fromkeys(forms))

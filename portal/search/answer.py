@@ -20,17 +20,17 @@ from portal.search.sources import Registry
 log = structlog.get_logger(__name__)
 
 
-def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, locale: str) -> SearchResult:
-    """Answer a request.  Never raises for an engine that is down, slow or refusing: then the answer is `degraded`."""
+def answer(
+    request: SearchRequest, *, engine: SearchEngine, registry: Registry, locale: str, most_named: int | None = None
+) -> SearchResult:
+    """Answer a request.  Never raises for an engine that is down, slow or refusing: then the answer is `degraded`.
+
+    `most_named` is for a page that shows no more than so many values of a facet: the others keep their slugs.
+    """
     try:
-        result = _with_periods(engine.search(request), request, engine)
-        if result.total == 0 and result.did_you_mean and request.page == 1:
-            again = replace(request, text=result.did_you_mean, with_correction=False)
-            corrected = _with_periods(engine.search(again), again, engine)
-            if corrected.total:
-                result = replace(
-                    corrected, query=request.text, corrected_from=request.text, did_you_mean=result.did_you_mean
-                )
+        result = search_corrected(request, engine=engine)
+        words = result.did_you_mean if result.corrected_from else None
+        result = _with_periods(result, replace(request, text=words or request.text), engine)
     except (EngineDown, EngineBusy, BadQuery) as error:
         log.warning("search is degraded", reason=str(error), engine=engine.name)
         return degraded(request, registry=registry, engine_name=engine.name)
@@ -41,8 +41,26 @@ def answer(request: SearchRequest, *, engine: SearchEngine, registry: Registry, 
         rules=result.rules if request.viewer.is_staff else (),
         hidden=_count_hidden(request, result, engine) if request.viewer.is_staff else 0,
         total=result.total - (len(result.hits) - len(hits)),
-        facets=named(result.facets, registry, locale),
+        facets=named(result.facets, registry, locale, most_named),
     )
+
+
+def search_corrected(request: SearchRequest, *, engine: SearchEngine) -> SearchResult:
+    """Search; when nothing at all is found and the words can be mended, search for the mended words and say so.
+
+    Raises:
+        EngineDown, EngineBusy, BadQuery: as the engine does.
+    """
+    result = engine.search(request)
+    if result.total or request.page > 1:
+        return result
+    mended = result.did_you_mean if request.with_correction else engine.correct(request)
+    if not mended:
+        return result
+    corrected = engine.search(replace(request, text=mended, with_correction=False))
+    if not corrected.total:
+        return result
+    return replace(corrected, query=request.text, corrected_from=request.text, did_you_mean=mended)
 
 
 def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEngine) -> SearchResult:
@@ -112,13 +130,18 @@ def degraded(request: SearchRequest, *, registry: Registry, engine_name: str) ->
 
 
 def named(
-    facets: Mapping[str, tuple[FacetValue, ...]], registry: Registry, locale: str
+    facets: Mapping[str, tuple[FacetValue, ...]], registry: Registry, locale: str, most: int | None = None
 ) -> dict[str, tuple[FacetValue, ...]]:
-    """Put the names of categories, products and tags in place of their slugs, with one query a facet."""
+    """Put the names of categories, products and tags in place of their slugs, with one query a facet.
+
+    `most` names the first so many and the chosen ones alone, and of a tree all.
+    """
     shown = dict(facets)
     for facet, labels in registry.labels.items():
         if values := facets.get(facet):
-            names = labels([value.value for value in values], locale)
+            is_cut = most is not None and facet not in registry.parents
+            wanted = [v for at, v in enumerate(values) if at < (most or 0) or v.selected] if is_cut else values
+            names = labels([value.value for value in wanted], locale)
             shown[facet] = tuple(
                 FacetValue(value=v.value, label=names.get(v.value, v.label), count=v.count, selected=v.selected)
                 for v in values

@@ -1,6 +1,7 @@
 """What both engines read out of a request before they make queries of it, and how both tell what they counted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -9,6 +10,9 @@ from portal.search.facets import Facet, count_ages
 from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.search.results import SearchResult
+
+REFINED = 200
+"""So many of the best hits are scored by a plan's refining clauses, too."""
 
 Bound = TypeVar("Bound")
 
@@ -29,6 +33,22 @@ def fields_of_words(viewer: Viewer) -> list[Field]:
 def nothing_found(request: SearchRequest, engine: str) -> SearchResult:
     """Return the answer to words that can match no document."""
     return SearchResult(query=request.text, engine=engine, total=0, hits=(), page=request.page, size=request.size)
+
+
+def find_loosely(request: SearchRequest, find: Callable[[SearchRequest, bool], SearchResult]) -> SearchResult:
+    """Answer a request; when its words match nothing at all, answer it loosely: `find(request, is_loose)`."""
+    result = find(request, False)
+    if result.total == 0 and is_loose(request, find):
+        return find(request, True)
+    return result
+
+
+def is_loose(request: SearchRequest, find: Callable[[SearchRequest, bool], SearchResult]) -> bool:
+    """Say whether a request's words match nothing, whatever filters are chosen, and may be sought more loosely."""
+    if not request.query.may_loosen:
+        return False
+    bare = replace(request, filters={}, page=1, size=1, with_facets=False, with_highlights=False, with_correction=False)
+    return find(bare, False).total == 0
 
 
 def ranges_between(bounds: Sequence[Bound]) -> list[dict[str, Bound]]:

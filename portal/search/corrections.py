@@ -17,6 +17,7 @@ MOST_WORDS = 12
 MOST_CORRECTED = 3
 SHORTEST = 4
 SHORTEST_FOR_TWO = 7
+SHORTEST_HALF = 3
 LONGEST = 30
 
 
@@ -43,20 +44,35 @@ def missing_words(
     ]
 
 
-def corrected(text: str, missing: Sequence[TypedWord], texts_near: Callable[[str, int], Iterable[str]]) -> str | None:
+def corrected(
+    text: str,
+    missing: Sequence[TypedWord],
+    texts_near: Callable[[str, int], Iterable[str]],
+    readable: Callable[[Collection[str]], Collection[str]],
+) -> str | None:
     """Return the text with misspelt words replaced; None when there is nothing to mend or nothing near enough.
 
-    `texts_near(word, distance)` gives texts, readable to whoever asks, that hold a word at most so many edits away.
+    `texts_near(word, distance)` gives texts, readable to whoever asks, that hold a word at most so many edits away;
+    `readable` tells which of some terms stand in a readable document.
     """
     mended = text
     for word in missing[:MOST_CORRECTED]:
         plain = word.text.lower()
         if not (SHORTEST <= len(plain) <= LONGEST and plain.isascii() and plain.isalpha()):
             continue
-        better = _nearest(plain, texts_near)
+        better = _nearest(plain, texts_near) or _apart(plain, readable)
         if better is not None:
             mended = mended.replace(word.text, better)
     return mended if mended != text else None
+
+
+def _apart(word: str, readable: Callable[[Collection[str]], Collection[str]]) -> str | None:
+    """Return a word that was written together as two readable ones: heatpump, heat pump."""
+    halves = [(word[:at], word[at:]) for at in range(SHORTEST_HALF, len(word) - SHORTEST_HALF + 1)]
+    known = set(readable(list(dict.fromkeys(analysis.stem(half) for pair in halves for half in pair))))
+    both = [(a, b) for a, b in halves if {analysis.stem(a), analysis.stem(b)} <= known]
+    both.sort(key=lambda pair: abs(len(pair[0]) - len(pair[1])))
+    return " ".join(both[0]) if both else None
 
 
 def _nearest(word: str, texts_near: Callable[[str, int], Iterable[str]]) -> str | None:

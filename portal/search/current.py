@@ -5,6 +5,7 @@ from threading import Lock
 
 from flask import current_app
 
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import SearchEngine
 from portal.search.guidance import Guidance, Steering, default_guidance
 from portal.search.request import SearchRequest
@@ -48,6 +49,15 @@ def make_engine(
         guidance=guidance,
         second=second,
     )
+
+
+def ready_maker(engine_name: str) -> Callable[[Document | Tombstone], Ready]:
+    """Return what makes documents ready for an engine of this name, without opening or asking one."""
+    if engine_name == "embedded":
+        from portal.search.embedded.documents import make_ready
+    else:
+        from portal.search.opensearch.documents import make_ready
+    return make_ready
 
 
 def engine() -> SearchEngine:

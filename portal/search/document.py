@@ -84,3 +84,12 @@ class Tombstone:
 
     id: str
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A document or tombstone in the bytes that one kind of engine takes; made by any process, written by one."""
+
+    id: str
+    version: int
+    body: bytes

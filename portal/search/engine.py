@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from portal.access import Viewer
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -95,8 +95,10 @@ class SearchEngine(Protocol):
     def list_indices(self) -> tuple[IndexSummary, ...]:
         """Return the indices of this installation, also left-over ones."""
 
-    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """Write a batch; the same or a newer version overwrites, an older one is superseded.
+
+        What is `Ready` was made so by `portal.search.current.ready_maker` for this kind of engine.
 
         What is `done` is safe on disk after the next `commit(index)`.
         """

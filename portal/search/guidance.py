@@ -83,9 +83,9 @@ class Guidance:
                 found[key] = (*found.get(key, ()), rule)
         object.__setattr__(self, "_by_term", found)
 
-    def plan(self, query: Query, *, is_staff: bool) -> Plan:
+    def plan(self, query: Query, *, is_staff: bool, is_loose: bool = False) -> Plan:
         """Return what an engine looks for."""
-        return build_plan(query, is_staff=is_staff, synonyms=self.synonyms, weights=self.weights)
+        return build_plan(query, is_staff=is_staff, synonyms=self.synonyms, weights=self.weights, is_loose=is_loose)
 
     def steering_of(self, query: Query, *, with_hides: bool = True) -> Steering:
         """Return the documents that a query's rules put first or keep out; a hide is stronger than a pin."""

@@ -35,15 +35,17 @@ class Part:
     text: str
     section: int | None = None
     is_internal: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Snippets:
-    """The best passages of a document, and the section and kind of text that the very best stands in."""
+    """The best passages of a document, and the section, file and kind of text that the very best stands in."""
 
     passages: tuple[Markup, ...] = ()
     section: int | None = None
     in_internal: bool = False
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class _Window:
 
 
 class Marker:
-    """Finds the terms of a plan in texts; `seen` gathers those it met."""
+    """Finds the terms of a plan in texts; `seen` gathers those it met, `seen_here` those since the last title."""
 
     def __init__(self, plan: Plan) -> None:
         clauses = [c for c in plan.matching if c.field in _MARKED_FIELDS]
@@ -72,9 +74,11 @@ class Marker:
         self._stems = frozenset(terms).difference(self._east_asian)
         self._candidates = _candidates(self._stems)
         self.seen: set[str] = set()
+        self.seen_here: set[str] = set()
 
     def title(self, title: str) -> Markup:
-        """Return the whole title with its matches marked."""
+        """Return the whole title with its matches marked.  With it a document begins."""
+        self.seen_here = set()
         return _marked(title, 0, len(title), _merged(self._spans(title)))
 
     def snippets(self, parts: Sequence[Part], most: int = SNIPPETS) -> Snippets:
@@ -103,6 +107,7 @@ class Marker:
             tuple(_passage(parts[w.part].text, w.start, w.end, spans[w.part]) for w in ordered),
             best.section,
             best.is_internal,
+            best.file,
         )
 
     def _spans(self, text: str) -> list[_Span]:
@@ -127,7 +132,8 @@ class Marker:
         if origins is not None:
             found = [_Span(origins[s.start], max(origins[s.end], origins[s.start] + 1), s.term) for s in found]
         found.sort(key=lambda s: (s.start, s.end))
-        self.seen.update(span.term for span in found)
+        self.seen_here.update(span.term for span in found)
+        self.seen |= self.seen_here
         return found
 
     def _words_of(self, match: re.Match[str]) -> Iterable[_Span]:

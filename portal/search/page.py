@@ -14,6 +14,7 @@ from portal.search.results import FacetValue, Hit, SearchResult
 
 PATH = "/search"
 SHOWN = 7
+MOST_TOLD = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,8 @@ class Address:
 
     def with_words(self, words: str) -> str:
         """Return the address with other words."""
-        return _joined(PATH, [("q", words), *self.pairs()[len(self._own) :]])
+        own = [("q", words)] if words else []
+        return _joined(PATH, [*own, *self.pairs()[len(self._own) :]])
 
     def with_sort(self, sort: str) -> str:
         """Return the address in another order."""
@@ -137,6 +139,7 @@ class ResultsPage:
     groups: tuple[Group, ...]
     chips: tuple[Chip, ...]
     trails: Mapping[str, tuple[str, ...]]
+    missing: Mapping[str, tuple[str, ...]]
     search_id: str | None = None
     recent: Sequence[str] = ()
     popular: Sequence[str] = ()
@@ -175,10 +178,19 @@ def build_lines(
 
 
 def build_chips(asked: SearchRequest, result: SearchResult) -> list[Chip]:
-    """Return the chosen values, in the order of the address, each with the address without it."""
+    """Return the chosen values and the typed operators, in their order, each with the address without it."""
     address = Address(asked)
+    text = asked.text
+    typed = [
+        Chip(
+            title=mark.name,
+            label=mark.value,
+            href=address.with_words(f"{text[: mark.start]}{text[mark.end :]}".strip()),
+        )
+        for mark in asked.query.marks
+    ]
     labels = {(name, value.value): str(value.label) for name, values in result.facets.items() for value in values}
-    return [
+    chosen = [
         Chip(
             title=str(FACETS[name].label),
             label=labels.get((name, value), label_of(name, value)),
@@ -187,6 +199,20 @@ def build_chips(asked: SearchRequest, result: SearchResult) -> list[Chip]:
         for name, values in asked.filters.items()
         for value in values
     ]
+    return [*chosen, *typed]
+
+
+def build_missing(asked: SearchRequest, result: SearchResult) -> dict[str, tuple[str, ...]]:
+    """Return the typed words that each hit lacks, when none of the shown ones has all of them."""
+    # A code may be found in another spelling than it was typed in.
+    words = [word for word in asked.query.typed if not any(ch.isdigit() for ch in word.text)]
+    if result.corrected_from or len(words) > MOST_TOLD:
+        return {}
+    missing = {
+        hit.id: tuple(word.text for word in words if hit.seen_terms and hit.seen_terms.isdisjoint(word.terms))
+        for hit in result.hits
+    }
+    return missing if all(missing.values()) else {}
 
 
 def build_trails(hits: Iterable[Hit], names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -26,22 +26,26 @@ class Field(StrEnum):
     TITLE_CHARACTERS = "title_characters"
     CODES = "codes"
     INTERNAL = "internal"
+    PINYIN = "pinyin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What each clause counts."""
+    """What each clause counts; `weak` is the share of words that tell little apart."""
 
-    all: float = 1.0
+    all: float = 0.8
     title: float = 0.5
-    lead: float = 0.15
+    lead: float = 0.3
     words: float = 0.5
     characters: float = 0.6
     title_characters: float = 0.5
     pairs: float = 0.4
     codes: float = 1.0
+    pinyin: float = 1.0
+    joined: float = 0.5
     synonyms: float = 0.3
     internal: float = 0.8
+    weak: float = 0.5
 
 
 WEIGHTS = Weights()
@@ -49,12 +53,16 @@ WEIGHTS = Weights()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clause:
-    """Terms sought in one field: each for itself, or (`is_phrase`) next to one another in this order."""
+    """Terms sought in one field: each for itself, or (`is_phrase`) next to one another in this order.
+
+    `is_prefix` seeks values that begin with the one term, whatever it weighs the same for each.
+    """
 
     field: Field
     terms: tuple[str, ...]
     weight: float = 1.0
     is_phrase: bool = False
+    is_prefix: bool = False
 
 
 def labels_of(clause: Clause) -> tuple[str, ...]:
@@ -110,8 +118,13 @@ def read_synonyms(lines: Iterable[str]) -> Synonyms:
     return tuple(groups)
 
 
-def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights: Weights = WEIGHTS) -> Plan:
-    """Turn a query into what is sought where.  Internal text is in the plan of staff alone."""
+def build_plan(
+    query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights: Weights = WEIGHTS, is_loose: bool = False
+) -> Plan:
+    """Turn a query into what is sought where.  Internal text is in the plan of staff alone.
+
+    A loose plan is for words that match nothing: it also matches single Chinese characters, and titles by pinyin.
+    """
     if not query.ranks and query.text and query.is_empty:
         return Plan(finds_nothing=True)
     matching: list[Clause] = []
@@ -119,13 +132,22 @@ def build_plan(query: Query, *, is_staff: bool, synonyms: Synonyms = (), weights
     refining: list[Clause] = []
 
     def add(into: list[Clause], field: Field, terms: Iterable[str], weight: float) -> None:
-        if weight and (found := tuple(terms)):
-            into.append(Clause(field=field, terms=found, weight=weight))
+        found = tuple(terms)
+        strong = tuple(term for term in found if term not in query.weak)
+        weak = tuple(term for term in found if term in query.weak)
+        for some, share in ((strong, weight), (weak, weight * weights.weak)):
+            if share and some:
+                into.append(Clause(field=field, terms=some, weight=share))
 
-    singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
+    singles = query.characters
+    if not is_loose:
+        singles = tuple(term for term in query.terms if len(term) == 1 and term in query.characters)
     add(matching, Field.ALL, query.terms, weights.all)
     add(matching, Field.CHARACTERS, singles, weights.characters)
     add(matching, Field.CODES, query.codes, weights.codes)
+    add(matching, Field.ALL, (term for term in query.joined if term not in query.terms), weights.joined)
+    if is_loose and query.pinyin:
+        matching.append(Clause(field=Field.PINYIN, terms=(query.pinyin,), weight=weights.pinyin, is_prefix=True))
     matching.extend(_synonym_clauses(query, synonyms, weights.synonyms))
     if is_staff:
         add(matching, Field.INTERNAL, query.terms, weights.internal)

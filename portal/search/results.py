@@ -39,7 +39,8 @@ class Hit:
 
     `title_html` is the title with its matches marked; `snippets` are at most two passages with marks, or the first
     lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.  `is_pinned`
-    tells that an editor put it first.
+    tells that an editor put it first, `file` names the attached file in which the words stand closest, `seen_terms` are
+    the query's terms that stand in the title and text.
     """
 
     id: str
@@ -63,6 +64,8 @@ class Hit:
     section: MatchedSection | None = None
     in_internal: bool = False
     is_pinned: bool = False
+    file: str = ""
+    seen_terms: frozenset[str] = frozenset()
     matched_fields: tuple[MatchedField, ...] = ()
 
 

@@ -18,8 +18,9 @@ from portal.search.facets import FACETS
 from portal.search.highlight import Marker, Part
 from portal.search.results import Hit, MatchedField, MatchedSection
 
-LEAD_LENGTH = 300
+LEAD_LENGTH = 200
 LONGEST_KEYWORD = 512
+MARKS = "#*_>-=`|~ \t\r\n"
 LONGEST_PINYIN = 24
 PINYIN_STARTS = 16
 LONGEST_READ_TOGETHER = 4
@@ -79,6 +80,17 @@ def lead_of(document: Document) -> str:
     return document.sections[0].text[:LEAD_LENGTH] if document.sections else ""
 
 
+def title_of(document: Document) -> str:
+    """Return the title as it is searched; nothing where it is only how the text begins, cut off.
+
+    What was imported without a title is called by its first words, which would count twice and like a title.
+    """
+    if not document.title.endswith("…"):
+        return document.title
+    text = (document.body or (document.sections[0].text if document.sections else "")).lstrip(MARKS)
+    return "" if text.startswith(document.title[:-1].rstrip()) else document.title
+
+
 def _opens_the_text(document: Document) -> bool:
     first = document.sections[0].text if document.sections else ""
     return (document.body or first).startswith(document.lead)
@@ -86,7 +98,7 @@ def _opens_the_text(document: Document) -> bool:
 
 def texts_of(document: Document) -> list[str]:
     """Return all that every reader of the document may find it by."""
-    texts = [document.title, *document.other_titles]
+    texts = [title_of(document), *document.other_titles]
     if document.lead and not _opens_the_text(document):
         texts.append(document.lead)
     texts.append(document.body)
@@ -119,18 +131,21 @@ def identifier_key(text: str) -> str:
 
 def title_key(title: str) -> str:
     """Return a title as prefixes are compared: folded, in small letters, words apart by one space."""
-    return " ".join(analysis.cut(analysis.fold(title).lower()))[:LONGEST_KEYWORD]
+    return title_forms(analysis.fold(title))[0]
 
 
 def title_words(title: str) -> list[str]:
     """Return a title's words as typed, and its Chinese characters one by one."""
-    found: list[str] = []
-    for word in analysis.cut(analysis.fold(title).lower()):
-        if analysis.is_run(word):
-            found.extend(word)
-        else:
-            found.append(word)
-    return found
+    return title_forms(analysis.fold(title))[1]
+
+
+def title_forms(folded: str) -> tuple[str, list[str]]:
+    """Return `title_key` and `title_words` of a title that is folded already."""
+    words = analysis.cut(folded.lower())
+    key = " ".join(words)[:LONGEST_KEYWORD]
+    if folded.isascii():
+        return key, words
+    return key, [part for word in words for part in (word if analysis.is_run(word) else (word,))]
 
 
 @lru_cache(maxsize=4096)
@@ -205,10 +220,14 @@ def build_hit(
     snippets: tuple[Markup, ...] = ()
     section = None
     in_internal = False
+    file = ""
+    seen: frozenset[str] = frozenset()
     if marker is not None:
         found = marker.snippets(_parts(stored, is_staff=is_staff))
         snippets = found.passages
         in_internal = found.in_internal
+        file = found.file
+        seen = frozenset(marker.seen_here)
         if found.section is not None:
             data = stored["sections"][found.section]
             section = MatchedSection(anchor=data.get("anchor", ""), heading=data.get("heading", ""))
@@ -234,6 +253,8 @@ def build_hit(
         section=section,
         in_internal=in_internal,
         is_pinned=is_pinned,
+        file=file,
+        seen_terms=seen,
         matched_fields=tuple(matched_fields),
     )
 
@@ -247,7 +268,9 @@ def searched_text(stored: Mapping[str, Any], *, is_staff: bool) -> str:
 def _parts(stored: Mapping[str, Any], *, is_staff: bool) -> list[Part]:
     parts = [Part(str(stored[name])) for name in ("lead", "body") if stored.get(name)]
     parts += [Part(str(s.get("text", "")), number) for number, s in enumerate(stored.get("sections", ()))]
-    parts += [Part(str(a.get("text", ""))) for a in stored.get("attachments", ())]
+    for file in stored.get("attachments", ()):
+        name = str(file.get("name", ""))
+        parts += [Part(str(file.get("text", "")), file=name), Part(name, file=name)]
     if is_staff and stored.get("internal"):
         parts.append(Part(str(stored["internal"]), None, is_internal=True))
     return parts

@@ -13,8 +13,18 @@ from portal.search import popular, saved_views, sources, visit, why_views
 from portal.search.answer import answer
 from portal.search.current import engine
 from portal.search.facets import FACETS, UPDATED, facets_for
-from portal.search.page import Address, ResultsPage, build_chips, build_groups, build_lines, build_trails
+from portal.search.page import (
+    SHOWN,
+    Address,
+    ResultsPage,
+    build_chips,
+    build_groups,
+    build_lines,
+    build_missing,
+    build_trails,
+)
 from portal.search.request import FIRST_DAY, LAST_DAY, RequestError, SearchRequest
+from portal.search.results import SearchResult
 
 blueprint = Blueprint("search", __name__)
 MOST_COUNTED = 10_000
@@ -29,23 +39,32 @@ def results() -> ResponseReturnValue:
     if FIRST_DAY in request.args or LAST_DAY in request.args:
         return _to_period()
     viewer = current_viewer()
-    answered = visit.ask()
+    answered = visit.ask(most_named=SHOWN)
     asked, result = answered.asked, answered.result
     registry = sources.registry()
     parents = {name: find() for name, find in registry.parents.items() if result.facets.get(name)}
-    names = registry.labels["category"]({slug for hit in result.hits for slug in hit.categories}, answered.locale)
     page = ResultsPage(
         asked=asked,
         result=result,
         address=Address(asked),
         groups=tuple(build_groups(asked, result, parents)) if not result.degraded else (),
         chips=tuple(build_chips(asked, result)),
-        trails=build_trails(result.hits, names),
+        trails=build_trails(result.hits, _category_names(result, answered.locale)),
+        missing=build_missing(asked, result),
         search_id=answered.search_id,
         recent=search_log.recent(viewer.user_id) if viewer.user_id is not None and not asked.text else (),
         popular=popular.load(viewer, answered.locale) if not asked.text or not result.hits else (),
     )
     return render_template("search/results.html", page=page, degraded=result.degraded)
+
+
+def _category_names(result: SearchResult, locale: str) -> dict[str, str]:
+    """Return what the hits' categories are called: the facet knows most of them already."""
+    names = {value.value: str(value.label) for value in result.facets.get("category", ())}
+    unknown = {slug for hit in result.hits for slug in hit.categories} - names.keys()
+    if unknown:
+        names |= sources.registry().labels["category"](unknown, locale)
+    return names
 
 
 def _to_period() -> ResponseReturnValue:

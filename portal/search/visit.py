@@ -33,15 +33,15 @@ class Answered:
     locale: str
 
 
-def ask() -> Answered:
-    """Answer the search in the request's address, as whoever reads, and note it.
+def ask(*, most_named: int | None = None) -> Answered:
+    """Answer the search in the request's address, as whoever reads, and note it; for `most_named` see `answer`.
 
     Raises:
         RequestError: a parameter cannot be used.
     """
     asked = SearchRequest.from_args(request.args, current_viewer())
     locale = str(get_locale())
-    result = answer(asked, engine=engine(), registry=registry(), locale=locale)
+    result = answer(asked, engine=engine(), registry=registry(), locale=locale, most_named=most_named)
     return Answered(asked=asked, result=result, search_id=_note(asked, result, locale), locale=locale)
 
 

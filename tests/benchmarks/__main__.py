@@ -17,12 +17,13 @@ from tests import servers
 from tests.benchmarks import measures
 from tests.benchmarks.measures import GOALS
 from tests.benchmarks.table import Table, load
-from tests.benchmarks.texts import Texts, write
+from tests.benchmarks.texts import Texts, text_bytes, write
 from tests.installation import Installation
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = ("embedded", "opensearch")
 PREFIX = "bench"
+WEB_WORKERS = 2
 
 
 def main() -> int:
@@ -32,6 +33,8 @@ def main() -> int:
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--saves", type=int, default=30, help="how often saved → findable is measured")
+    parser.add_argument("--reading", type=float, default=10.0, help="seconds that 32 readers ask at once")
+    parser.add_argument("--grown", type=int, default=0, help="documents to write straight into an embedded index, too")
     parser.add_argument("--output", type=Path, help="write the table into this file, too")
     chosen = parser.parse_args()
     began = time.monotonic()
@@ -54,18 +57,28 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
     texts = Texts(chosen.data)
     table.add("texts", f"varied from {texts.origin}")
     queries = texts.queries(chosen.queries)
-    place = Installation(folder, web_workers=1)
+    if chosen.grown:
+        # On its own and first: a process's peak of memory never falls again.
+        measures.grown(table, folder / "grown", texts, queries, small=chosen.grown // 10, large=chosen.grown)
+    place = Installation(folder, web_workers=WEB_WORKERS)
     place.run("init")
     token = place.add_user("Erin", "editor")
     place.start()
     try:
-        load_everything(table, place, token, texts, folder, chosen)
+        texts_bytes = load_everything(table, place, token, texts, folder, chosen)
         if "embedded" in chosen.engines:
+            index = folder / "data" / "index"
             measures.findable(table, place, token, engine="embedded", count=chosen.saves)
             measures.pages(table, place, token, "erin@example.com", queries, engine="embedded")
+            measures.readers(table, place, token, queries, seconds=chosen.reading)
             measures.memory(table, place, engine="embedded")
             measures.rebuild(table, place, engine="embedded", goal=GOALS["rebuild/s"])
-            measures.embedded_queries(table, folder / "data" / "index", queries)
+            measures.size(table, index, texts_bytes)
+            measures.embedded_queries(table, index, queries)
+            measures.against_bare_tantivy(table, index, queries)
+            measures.suggestions(table, index, queries)
+            more = write(folder / "more.jsonl", texts.articles(chosen.size, start=chosen.size))
+            measures.findable_meanwhile(table, place, token, more, chosen.size, engine="embedded", count=chosen.saves)
     finally:
         place.stop()
     if "opensearch" in chosen.engines:
@@ -74,11 +87,12 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
 
 def load_everything(
     table: Table, place: Installation, token: str, texts: Texts, folder: Path, chosen: argparse.Namespace
-) -> None:
+) -> int:
+    """Import everything; return how many bytes of text it was."""
     real = chosen.data / "msoffice_kb" / "corpus.jsonl"
+    # Named after where it comes from; a source is named after the file.
+    linked = folder / "msoffice_kb.jsonl"
     if real.exists():
-        # Named after where it comes from; a source is named after the file.
-        linked = folder / "msoffice_kb.jsonl"
         linked.symlink_to(real)
         measures.imports(table, place, token, linked, "articles", name="msoffice_kb", goal=GOALS["articles/s"])
     articles = write(folder / "articles.jsonl", texts.articles(max(500, chosen.size // 10)))
@@ -87,6 +101,7 @@ def load_everything(
     measures.imports(table, place, token, records, "records", name="generated records", goal=GOALS["records/s"])
     customers = write(folder / "customers.jsonl", texts.customers(max(200, chosen.size // 50)))
     measures.imports(table, place, token, customers, "customers", name="generated customers")
+    return sum(text_bytes(path) for path in (linked, articles, records, customers) if path.exists())
 
 
 def on_opensearch(

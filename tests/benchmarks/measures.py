@@ -9,31 +9,39 @@ import resource
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import tantivy
 from opensearchpy import OpenSearch, helpers
 from sqlalchemy import select
+from tantivy import Occur, Query
 
 from indexer.documents import build_batch
-from portal.access import Role, viewer_for
+from portal.access import PUBLIC, Role, viewer_for
 from portal.app import create_app
 from portal.extensions import db
 from portal.outbox import OutboxRow
-from portal.search.document import Document
+from portal.search import analysis
+from portal.search.document import Document, Kind
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
 from portal.search.opensearch.documents import source_of
 from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.opensearch.queries import rights_of
-from portal.search.opensearch.search import Search
+from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.settings import Settings
 from tests.benchmarks.table import Table, percentile
-from tests.installation import PASSWORD, Installation, wait_for
+from tests.benchmarks.texts import Texts
+from tests.installation import PASSWORD, Installation, pending, resident_mb, wait_for
 
 WARM_UP = 20
+READERS = 32
 HELPER_DOCUMENTS = 30_000
 BULK_LINES = 500
 AGENT = viewer_for(Role.AGENT, user_id=2)
@@ -48,6 +56,13 @@ GOALS = {
     "times multi_match": 2.0,
     "beyond ms": 10.0,
     "web MB": 200.0,
+    "times bare": 4.0,
+    "times the text": 1.5,
+    "searches/s": 150.0,
+    "readers ms": 300.0,
+    "suggestions/s": 400.0,
+    "suggestion ms": 30.0,
+    "times at a tenth": 3.0,
 }
 
 
@@ -86,7 +101,26 @@ def _start_s(place: Installation) -> float:
     return _spent_by_commands() - before
 
 
-def findable(table: Table, place: Installation, token: str, *, engine: str, count: int) -> None:
+def findable_meanwhile(
+    table: Table, place: Installation, token: str, file: Path, lines: int, *, engine: str, count: int
+) -> None:
+    """Measure the same while a file is being imported: fresh single saves overtake bulk work."""
+    importing = place.launch(
+        "import", "articles", str(file), "--source", file.stem, "--json", log=file.with_suffix(".log")
+    )
+    client = place.client(token)
+    wait_for(lambda: pending(client) > 0, timeout_s=60)
+    findable(table, place, token, engine=engine, count=count, during=f", while {lines:,} articles are imported")
+    left = pending(client)
+    client.close()
+    table.add(
+        f"{engine}:   was it still importing or indexing at the end", "yes" if importing.is_running or left else "no"
+    )
+    wait_for(lambda: not importing.is_running, timeout_s=1800)
+    place.wait_until_indexed(token)
+
+
+def findable(table: Table, place: Installation, token: str, *, engine: str, count: int, during: str = "") -> None:
     """Publish articles one by one, and ask for each until a search finds it."""
     client = place.client(token)
     took = []
@@ -101,7 +135,7 @@ def findable(table: Table, place: Installation, token: str, *, engine: str, coun
         wait_for(lambda wanted=wanted: _finds(client, wanted), timeout_s=30, pause_s=0.02)  # type: ignore[misc]
         took.append((time.perf_counter() - began) * 1000)
     client.close()
-    table.spread(f"{engine}: saved → findable", took, " ms", p95=GOALS[f"found {engine}"])
+    table.spread(f"{engine}: saved → findable{during}", took, " ms", p95=GOALS[f"found {engine}"])
 
 
 def _finds(client: Any, document_id: str) -> bool:
@@ -146,6 +180,163 @@ def embedded_queries(table: Table, folder: Path, queries: Sequence[str]) -> None
     engine.close()
 
 
+def against_bare_tantivy(table: Table, folder: Path, queries: Sequence[str]) -> None:
+    """Ask ours, and side by side the library alone for the ten best of the same words in one field, nothing else."""
+    engine = EmbeddedEngine(folder)
+    name = engine.live_index()
+    index = tantivy.Index.open(str(folder / str(name)))
+    searcher = index.searcher()
+    field = Field.ALL.value
+
+    def ask_ours(text: str) -> None:
+        engine.search(SearchRequest(viewer=AGENT, text=text))
+
+    def ask_bare(text: str) -> None:
+        words = [(Occur.Should, Query.term_query(index.schema, field, term)) for term in analysis.terms(text)]
+        searcher.search(Query.boolean_query(words), 10, count=False)
+
+    both = [(_timed(ask_ours, text), _timed(ask_bare, text)) for text in [*queries[:WARM_UP], *queries]][WARM_UP:]
+    engine.close()
+    table.spread("embedded:   bare tantivy, ten hits of the same words", [bare.wall_ms for _, bare in both], " ms")
+    for what, of in (("p95", _Took.wall), ("processor time, p95", _Took.processor)):
+        ratio = percentile([of(ours) for ours, _ in both], 95) / percentile([of(bare) for _, bare in both], 95)
+        table.at_most(f"embedded:   ours against bare tantivy, {what}", ratio, GOALS["times bare"], " ×")
+
+
+@dataclass(frozen=True, slots=True)
+class _Took:
+    wall_ms: float
+    processor_ms: float
+
+    def wall(self) -> float:
+        return self.wall_ms
+
+    def processor(self) -> float:
+        return self.processor_ms
+
+
+def _timed(ask: Callable[[str], None], text: str) -> _Took:
+    began, spent = time.perf_counter(), time.process_time()
+    ask(text)
+    return _Took((time.perf_counter() - began) * 1000, (time.process_time() - spent) * 1000)
+
+
+def size(table: Table, folder: Path, texts_bytes: int) -> None:
+    """Compare the live index with the text that was imported."""
+    engine = EmbeddedEngine(folder)
+    [live] = [index for index in engine.list_indices() if index.is_live]
+    engine.close()
+    what = f"embedded: index of {live.bytes / 1e6:.0f} MB against {texts_bytes / 1e6:.0f} MB of text"
+    table.at_most(what, live.bytes / texts_bytes, GOALS["times the text"], " ×")
+
+
+def grown(table: Table, folder: Path, texts: Texts, queries: Sequence[str], *, small: int, large: int) -> None:
+    """Write documents straight into an engine, ask at a tenth and at the whole, and look at what grew with them."""
+    engine = EmbeddedEngine(folder)
+    engine.create_index("grown")
+    written, texts_bytes, spread = 0, 0, []
+    for count in (small, large):
+        began = time.perf_counter()
+        documents = _documents(texts, written, count)
+        while batch := list(itertools.islice(documents, BULK_LINES)):
+            texts_bytes += sum(len(f"{item.title}{item.body}".encode()) for item in batch)
+            engine.write("grown", batch)
+        engine.commit("grown")
+        rate = (count - written) / (time.perf_counter() - began)
+        engine.swap("grown")
+        engine.close()
+        reader = EmbeddedEngine(folder)
+        took = [_engine_ms(reader, SearchRequest(viewer=AGENT, text=text)) for text in [*queries[:WARM_UP], *queries]]
+        reader.close()
+        table.add(f"embedded: {count:,} documents, written by one process", f"{rate:,.0f}/s")
+        table.spread(f"embedded:   query, facets and highlights at {count:,}", took[WARM_UP:], " ms")
+        own, mapped = resident_mb()
+        table.add(
+            "embedded:   memory of the process that wrote and asked", f"{own:.0f} MB, of it mapped {mapped:.0f} MB"
+        )
+        size(table, folder, texts_bytes)
+        spread.append(percentile(took[WARM_UP:], 95))
+        written = count
+    goal = GOALS["times at a tenth"]
+    table.at_most(f"embedded: p95 at {large:,} against {small:,}", spread[1] / spread[0], goal, " ×")
+
+
+def _documents(texts: Texts, start: int, stop: int) -> Iterator[Document]:
+    for number, line in enumerate(texts.articles(stop - start, start=start), start + 1):
+        at = datetime.fromisoformat(line["updated_at"])
+        yield Document(
+            id=f"article:{number}",
+            version=1,
+            kind=Kind.FAQ,
+            readers=frozenset({PUBLIC}),
+            title=line["title"],
+            body=line["text"],
+            language=line["lang"],
+            categories=tuple(line["meta"]["category"].split(" > ")),
+            products=(line["meta"]["product"],),
+            tags=tuple(line["meta"]["tags"]),
+            status="published",
+            source="grown",
+            external_id=line["id"],
+            url=f"/articles/{number}",
+            created_at=at,
+            updated_at=at,
+        )
+
+
+def readers(table: Table, place: Installation, token: str, queries: Sequence[str], *, seconds: float) -> None:
+    """Let 32 readers ask at once, each its next question as soon as the last one is answered."""
+    rate, took, failed = _asked_by_many(place, token, "/api/v1/search", queries, seconds)
+    table.at_least(f"embedded: {READERS} readers at once, searches", rate, GOALS["searches/s"], "/s")
+    table.spread("embedded:   each of them", took, " ms", p95=GOALS["readers ms"])
+    table.at_most("embedded:   failures", failed, 0, "")
+    started = [words[: 2 + number % 6] for number, words in enumerate(queries)]
+    rate, took, failed = _asked_by_many(place, token, "/api/v1/suggest", started, seconds)
+    table.at_least(f"embedded: {READERS} readers at once, suggestions", rate, GOALS["suggestions/s"], "/s")
+    table.spread("embedded:   each of them", took, " ms")
+    table.at_most("embedded:   failures", failed, 0, "")
+
+
+def suggestions(table: Table, folder: Path, queries: Sequence[str]) -> None:
+    """Ask the engine itself for what readers see while they type."""
+    engine = EmbeddedEngine(folder)
+    took = []
+    for number, words in enumerate([*queries[:WARM_UP], *queries]):
+        began = time.perf_counter()
+        engine.suggest(AGENT, words[: 2 + number % 6])
+        took.append((time.perf_counter() - began) * 1000)
+    engine.close()
+    table.spread("embedded: a suggestion", took[WARM_UP:], " ms", p95=GOALS["suggestion ms"])
+
+
+def _asked_by_many(
+    place: Installation, token: str, path: str, queries: Sequence[str], seconds: float
+) -> tuple[float, list[float], int]:
+    """Return answers a second, their milliseconds, and how many were no good answer."""
+    until = time.monotonic() + seconds
+
+    def read(reader: int) -> tuple[list[float], int]:
+        client, took, failed = place.client(token), [], 0
+        for number in itertools.count(reader * 7):
+            if time.monotonic() > until:
+                client.close()
+                return took, failed
+            try:
+                answer = client.ask("GET", path, q=queries[number % len(queries)])
+            except OSError:
+                failed += 1
+                continue
+            took.append(answer.ms)
+            failed += answer.status != http.HTTPStatus.OK or bool(answer.json.get("degraded"))
+        raise AssertionError
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(max_workers=READERS) as threads:
+        answers = list(threads.map(read, range(READERS)))
+    all_took = [ms for took, _ in answers for ms in took]
+    return len(all_took) / (time.monotonic() - began), all_took, sum(failed for _, failed in answers)
+
+
 def _request(make: Callable[..., SearchRequest], text: str) -> SearchRequest:
     return make(viewer=AGENT, text=text)
 
@@ -175,7 +366,7 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
     for round_of in (queries[:WARM_UP], queries):
         ours, bare, whole = [], [], []
         for text in round_of:
-            asked = Search(SearchRequest(viewer=AGENT, text=text), ())
+            asked = engine._asked(SearchRequest(viewer=AGENT, text=text))
             body = asked.body()
             ours.append(_query_ms(client, prefix, body))
             words = {"multi_match": {"query": text, "fields": ["title^3", "all"]}}

@@ -176,3 +176,13 @@ def write(path: Path, lines: Iterable[dict[str, Any]]) -> Path:
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     return path
+
+
+def text_bytes(path: Path) -> int:
+    """Return how many bytes of text an import file holds: titles, texts, and entries of a timeline."""
+    total = 0
+    with path.open(encoding="utf-8") as lines:
+        for row in map(json.loads, lines):
+            entries = (row.get("meta") or {}).get("entries", ())
+            total += sum(len(text.encode()) for text in (row["title"], row["text"], *(e["body"] for e in entries)))
+    return total

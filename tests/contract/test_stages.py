@@ -7,10 +7,11 @@ import pytest
 from portal.search.document import Document
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
+from portal.search.guidance import NOT_STEERED, Steering
 from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.request import SearchRequest
 from portal.search.results import SearchResult
-from portal.search.stages import NOT_STEERED, SecondStage, Stage, Steering, make_stages
+from portal.search.stages import SecondStage, Stage, make_stages
 from tests.contract.conftest import ENGINES, clear, make, put
 from tests.contract.corpus import CARLA, CORPUS, NOBODY, NOW, ago, document
 

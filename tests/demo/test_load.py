@@ -19,6 +19,7 @@ from portal.extensions import Base, db, now
 from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.outbox import OutboxRow
+from portal.reports.searches import Scope, load_counts
 from portal.service import records
 from portal.service.models import Record
 from portal.settings import Settings
@@ -45,12 +46,22 @@ def test_the_demo_is_loaded_once(app: Flask, settings: Settings):
     check_people()
     check_articles()
     check_records()
+    check_searches()
 
     before = everything()
     again = load_demo(settings=settings, at=now() + timedelta(days=3))
     assert not again.is_new
     assert [one.password for one in again.sign_ins] == [person.password for person in PEOPLE]
     assert everything() == before
+
+
+def check_searches() -> None:
+    counts = load_counts(Scope(days=90, until=now()))
+    assert counts.select_through is not None
+    assert 0.3 < counts.select_through < 0.8
+    assert counts.empty
+    assert counts.reworded
+    assert counts.requests
 
 
 def check_people() -> None:

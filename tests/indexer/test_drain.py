@@ -171,6 +171,24 @@ def test_single_saves_overtake_an_import(engine, drain, monkeypatch):
     assert written == [1, 5]
 
 
+def test_a_single_save_overtakes_an_import_that_is_being_written(engine, drain, monkeypatch):
+    monkeypatch.setattr(sync, "DRAINED_ROWS", 10)
+    outbox.record(*save_articles(30), bulk=True)
+    db.session.commit()
+    real, written = sync.write_everywhere, []
+
+    def write(engine, indices, part):
+        written.append(len(part))
+        if len(written) == 1:
+            save_article("urgent")
+        return real(engine, indices, part)
+
+    monkeypatch.setattr(sync, "write_everywhere", write)
+    assert drain().settled == 31
+    assert written == [10, 1, 10, 10]
+    assert outbox.statistics().pending == 0
+
+
 def test_two_workers_share_the_rows(engine):
     save_articles(10)
     first = claims.claim("one", limit=6, is_bulk=False)

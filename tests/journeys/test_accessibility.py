@@ -64,6 +64,7 @@ PAGES = {
     "/": ("anonymous", "/"),
     "/admin": ("admin", "/admin"),
     "/admin/audit": ("admin", "/admin/audit"),
+    "/admin/files": ("agent", "/admin/files"),
     "/admin/index": ("admin", "/admin/index"),
     "/admin/users": ("admin", "/admin/users"),
     "/admin/users/<int:user_id>": ("admin", "/admin/users/1"),

@@ -92,3 +92,65 @@ def test_the_language_switch_keeps_the_article(open_page: Open, live_server: Hou
     page.get_by_role("link", name="中文").click()
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
     assert page.url == address
+
+
+def test_all_values_of_a_facet_come_in_place_and_narrow_as_one_types(open_page: Open, live_server: House) -> None:
+    page = open_page(f"{live_server.url}/search?q=printer")
+    tags = page.locator(".facet", has=page.locator("summary", has_text="Tag")).first
+    shown = tags.locator("li").count()
+    more = tags.get_by_role("link", name="Show all")
+    # The link leads to a page of its own until the behaviour is in place.
+    expect(more).to_have_attribute("aria-expanded", "false")
+    more.click()
+    field = tags.get_by_label("Narrow the list")
+    expect(field).to_be_focused()
+    expect(tags.locator("li").nth(shown)).to_be_visible()
+    name = tags.locator(".facet__label").last.inner_text()
+    field.fill(name)
+    expect(tags.locator("li")).to_have_count(1)
+    expect(tags.locator(".facet__label")).to_have_text(name)
+    count = tags.locator(".facet__count").inner_text()
+    tags.locator("li a").click()
+    page.wait_for_url(re.compile(r"tag="))
+    expect(page.locator("h1")).to_have_text(re.compile(rf"^\s*{count} results? for"))
+
+
+def test_all_values_of_a_facet_narrow_without_javascript(open_page: Open, live_server: House) -> None:
+    page = open_page(f"{live_server.url}/search?q=printer&kind=faq", javascript=False)
+    page.locator("a.facet__all[href*='/facets/tag']").click()
+    page.wait_for_url("**/search/facets/tag?**")
+    everything = page.locator(".facet--all li").count()
+    name = page.locator(".facet--all .facet__label").last.inner_text()
+    page.get_by_label("Narrow the list").fill(name)
+    page.get_by_role("button", name="Narrow").click()
+    page.wait_for_url(re.compile(r"find="))
+    assert page.locator(".facet--all li").count() < everything
+    page.locator(".facet--all li a").first.click()
+    page.wait_for_url(re.compile(r"/search\?.*kind=faq"))
+    expect(page.locator(".chip")).to_have_count(2)
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+def test_two_days_are_a_period_that_can_be_taken_away(open_page: Open, live_server: House, javascript: bool) -> None:
+    page = open_page(f"{live_server.url}/search?q=printer&kind=faq", javascript=javascript)
+    page.locator("input[name=updated_from]").fill("2020-01-01")
+    page.locator("input[name=updated_to]").fill("2020-01-02")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(re.compile(r"updated=2020-01-01\.\.2020-01-02"))
+    expect(page.get_by_role("heading", name="Nothing was found")).to_be_visible()
+    expect(page.locator(".chip")).to_have_count(2)
+    page.locator(".chip", has_text="2020-01-01").click()
+    page.wait_for_url(re.compile(r"search\?q=printer&kind=faq$"))
+    expect(page.locator(".hit").first).to_be_visible()
+
+
+def test_an_empty_box_offers_ones_latest_searches_when_asked(open_page: Open, live_server: House) -> None:
+    page = open_page(live_server.url, cookies=live_server.cookies["customer"])
+    # The role comes with the behaviour that answers the key.
+    expect(page.locator("#q-large")).to_have_attribute("role", "combobox")
+    expect(page.locator("#q-large")).to_be_focused()
+    options = page.locator("#q-large-suggestions [role=option]")
+    expect(options).to_have_count(0)
+    page.keyboard.press("ArrowDown")
+    expect(options.first).to_be_visible()
+    expect(options.first).to_contain_text("Searched by you")

@@ -1,6 +1,7 @@
 """What only the embedded engine has: files, a lock, and other processes."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.access import ANONYMOUS
+from portal.access import ANONYMOUS, Role, viewer_for
+from portal.search.embedded import mapped
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import EngineDown, EngineLocked, IndexCorrupt, IndexMissing
 from portal.search.request import SearchRequest
@@ -174,7 +176,7 @@ def test_a_lost_folder_is_said(engine: EmbeddedEngine, tmp_path: Path) -> None:
 
 def test_a_failed_write_is_said_and_can_be_done_again(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full:
-        def add_document(self, _: object) -> None:
+        def add_json(self, _: object) -> None:
             raise ValueError("An IO error occurred: 'No space left on device (os error 28)'")
 
     engine.write("one", [document(3, "alpha")])
@@ -196,3 +198,37 @@ def test_memory_of_versions_is_bounded(engine: EmbeddedEngine, monkeypatch: pyte
         assert len(engine._writers["one"].pending) <= 11
     engine.commit("one")
     assert engine.search(ASKED).total == 102
+
+
+def test_mapped_pages_are_given_back_and_read_again(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    def mapped_kb() -> int:
+        text = Path("/proc/self/smaps").read_text()
+        regions = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", text)
+        sizes = [re.search(r"Rss: +([0-9]+)", region) for region in regions if str(tmp_path) in region]
+        return sum(int(found[1]) for found in sizes if found)
+
+    assert engine.search(ASKED).total == 2
+    assert mapped_kb() > 0
+    engine._mapped.give_back()
+    assert mapped_kb() == 0
+    assert engine.search(ASKED).total == 2
+    assert mapped_kb() > 0
+
+
+def test_what_is_mapped_is_given_back_when_it_is_much(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(engine._mapped, "give_back", lambda: given.append(1))
+    for limit, times in ((10**15, 0), (0, 2)):
+        monkeypatch.setattr("portal.search.embedded.mapped.MOST_MAPPED_BYTES", limit)
+        for _ in range(2 * mapped.LOOKED_AT_EVERY):
+            engine.search(ASKED)
+        assert len(given) == times
+
+
+def test_first_letters_are_answered_anew_after_a_commit_and_for_each_viewer(engine: EmbeddedEngine) -> None:
+    staff = viewer_for(Role.AGENT, user_id=1)
+    assert [found.title for found in engine.suggest(ANONYMOUS, "a")] == ["alpha", "alpha beta"]
+    put(engine, [document(3, "afterwards", readers=frozenset({"staff"}))])
+    assert "afterwards" not in [found.title for found in engine.suggest(ANONYMOUS, "a")]
+    assert "afterwards" in [found.title for found in engine.suggest(staff, "a")]
+    assert "afterwards" not in [found.title for found in engine.suggest(ANONYMOUS, "a")]

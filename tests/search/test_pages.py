@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from portal.extensions import db, now
 from portal.knowledge import articles
@@ -213,3 +213,108 @@ def test_the_filter_by_time_reaches_the_engine(filled, people, client_for) -> No
     ann = client_for(people.ann)
     assert ann.get(f"/api/v1/search?updated={past}").json["total"] == 0
     assert ann.get("/api/v1/search?updated=day").json["total"] == 3
+
+
+def test_typed_operators_are_chips_that_can_be_taken_away(filled, people, client_for) -> None:
+    page = client_for(people.ann).get("/search", query_string={"q": "printer tag:driver kind:faq"}).text
+    assert 'href="/search?q=printer++kind%3Afaq"' in page or 'href="/search?q=printer+kind%3Afaq"' in page
+    assert '<span class="chip__name">tag:</span> driver' in page
+    assert '<span class="chip__name">kind:</span> faq' in page
+
+
+def test_partial_matches_say_which_words_they_lack(filled, people, client_for) -> None:
+    ann = client_for(people.ann)
+    page = ann.get("/search", query_string={"q": "printer cable"}).text
+    assert "Missing: <s>cable</s>" in page
+    assert "Missing: <s>printer</s>" in page
+    assert "Missing:" not in ann.get("/search", query_string={"q": "printer offline"}).text
+
+
+def test_pinyin_and_initials_find_titles(filled, people, client_for) -> None:
+    for words in ("dayinji", "dyj", "qudong"):
+        answer = client_for(people.ann).get("/api/v1/search", query_string={"q": words})
+        assert titles(answer) == ["打印机驱动程序怎么重装"], words
+
+
+def count_statements(client, path: str) -> int:
+    """Return how many statements one page needs."""
+    seen: list[str] = []
+
+    def listen(_connection, _cursor, statement, *_more) -> None:
+        seen.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", listen)
+    try:
+        assert client.get(path).status_code == 200
+    finally:
+        event.remove(db.engine, "before_cursor_execute", listen)
+    return len(seen)
+
+
+@pytest.mark.parametrize(("name", "most"), [("ann", 6), ("carol", 8)])
+def test_the_page_needs_few_statements_however_many_hits(library, people, client_for, name, most) -> None:
+    for number in range(40):
+        place = categories.create(by=people.dora.viewer, changes={"name": f"Shelf {number}"})
+        library.write(f"Printer {number}", tags=[f"tag {number}", "printing"], category_id=place.id)
+    library.write("Only scanner", tags=["scanning"])
+    library.catch_up()
+    client = client_for(getattr(people, name))
+    client.get("/search?q=printer")
+    few, many = (count_statements(client, f"/search?q={words}") for words in ("scanner", "printer"))
+    assert many <= most
+    assert many - few <= 2, "categories have names and a tree, which the other hit is in none of"
+
+
+def test_a_tree_shows_its_roots_and_the_branches_of_what_is_chosen(library, people, client_for) -> None:
+    by = people.dora.viewer
+    devices = categories.create(by=by, changes={"name": "Devices"})
+    printers = categories.create(by=by, changes={"name": "Printers", "parent_id": devices.id})
+    labels = categories.create(by=by, changes={"name": "Label printers", "parent_id": printers.id})
+    services = categories.create(by=by, changes={"name": "Services"})
+    for number, place in enumerate((devices, printers, labels, services)):
+        library.write(f"Printer {number}", category_id=place.id)
+    library.catch_up()
+    ann = client_for(people.ann)
+
+    def shown(path: str) -> list[str]:
+        page = ann.get(path).text
+        return [slug for slug in ("devices", "printers", "label-printers", "services") if f"category={slug}" in page]
+
+    assert shown("/search?q=printer") == ["devices", "services"]
+    assert shown("/search?q=printer&category=devices") == ["devices", "printers", "services"]
+    page = ann.get("/search?q=printer&category=devices").text
+    assert 'href="/search?q=printer&amp;category=printers"' in page, "a branch stands for itself, without its parent"
+    assert "Label printers" in ann.get("/search/facets/category?q=printer").text
+    assert "Label printers" not in ann.get("/search/facets/category?q=printer&find=serv").text
+
+
+def test_all_values_of_a_facet_are_counted_and_narrowed(library, people, client_for) -> None:
+    for number in range(120):
+        library.write(f"Printer {number}", tags=[f"tag {number:03}", "printing"])
+    library.write("Printer for staff", audience="internal", tags=["secret tag"])
+    library.catch_up()
+    ann = client_for(people.ann)
+    page = ann.get("/search/facets/tag?q=printer&sort=newest").text
+    assert page.count('<span class="facet__label">') == 121
+    assert "secret tag" not in page
+    narrowed = ann.get("/search/facets/tag?q=printer&find=TAG+11").text
+    assert narrowed.count('<span class="facet__label">') == 10
+    assert "No value has this" in ann.get("/search/facets/tag?q=printer&find=xyz").text
+    for path in ("/search/facets/assignee", "/search/facets/updated", "/search/facets/none"):
+        assert ann.get(path).status_code == 404, path
+    assert ann.get("/search/facets/tag?page=0").status_code == 400
+
+
+def test_a_range_of_days_has_its_own_exact_count(filled, people, client_for) -> None:
+    today = now().date()
+    ann = client_for(people.ann)
+    for chosen, count in (([f"{today}.."], 3), ([f"..{today - timedelta(days=2)}"], 0), ([f"{today}..", "day"], 3)):
+        found = ann.get("/api/v1/search", query_string={"updated": chosen}).json
+        counted = {value["value"]: value["count"] for value in found["facets"]["updated"]}
+        assert counted[chosen[0]] == count
+    sent = ann.get(f"/search?q=printer&updated_from={today}&updated_to=&kind=faq")
+    assert sent.location == f"/search?q=printer&kind=faq&updated={today}.."
+    assert ann.get("/search?updated_from=&updated_to=").location == "/search"
+    assert ann.get("/search?updated_from=yesterday").status_code == 400
+    many = [f"2020-01-{day:02}.." for day in range(1, 13)]
+    assert ann.get("/api/v1/search", query_string={"updated": many}).status_code == 400

@@ -7,6 +7,7 @@ import pytest
 
 from portal import settings
 from portal.access import ANONYMOUS
+from portal.search.guidance import Steering
 from portal.search.request import SearchRequest
 from portal.search.stages import (
     FIRST,
@@ -17,7 +18,6 @@ from portal.search.stages import (
     Priors,
     SecondStage,
     StageError,
-    Steering,
     Window,
     arrange,
     make_stages,

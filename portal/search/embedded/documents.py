@@ -5,39 +5,46 @@ cheapest tokenizer takes apart again: several times faster than handing over tok
 """
 
 import json
-from collections.abc import Iterable
+from base64 import b64encode
 from typing import Any
 
 import tantivy
 
 from portal.search import analysis, stored
-from portal.search.document import Document, Tombstone
-from portal.search.embedded.schema import column
+from portal.search.document import Document, Ready, Tombstone
+from portal.search.embedded.schema import column, key_of
 from portal.search.facets import FACETS
 from portal.search.ranking import Field
 
 THOUSAND = 1000
 """Fractions are held as whole thousandths."""
+MOST_POPULAR = 2**53
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
-def build_indexed(item: Document | Tombstone, key: int) -> tantivy.Document:
-    """Return a document or tombstone as tantivy takes it; `key` is the number of its id."""
-    document = tantivy.Document()
-    document.add_text("id", item.id)
-    document.add_unsigned("key", key)
-    document.add_unsigned("version", item.version)
-    document.add_unsigned("gone", int(isinstance(item, Tombstone)))
+def make_ready(item: Document | Tombstone) -> Ready:
+    """Return a document or tombstone as the JSON that tantivy reads.
+
+    Raises:
+        ValueError: a text cannot be written in UTF-8.
+    """
+    fields: dict[str, Any] = {
+        "id": item.id,
+        "key": key_of(item.id),
+        "version": item.version,
+        "gone": int(isinstance(item, Tombstone)),
+    }
     if isinstance(item, Document):
-        _add_terms(document, item)
-        _add_values(document, item)
-    return document
+        fields |= _terms_of(item)
+        fields |= _values_of(item)
+    return Ready(id=item.id, version=item.version, body=_ENCODER.encode(fields).encode())
 
 
-def _add_terms(document: tantivy.Document, item: Document) -> None:
+def _terms_of(item: Document) -> dict[str, Any]:
     folded = analysis.fold("\n".join(stored.texts_of(item)))
-    title = analysis.fold(item.title)
+    title = analysis.fold(stored.title_of(item))
     terms, words = analysis.terms_and_words_of(folded)
-    fields = {
+    found = {
         Field.ALL: terms,
         Field.WORDS: words,
         Field.TITLE: analysis.terms_of(title),
@@ -46,32 +53,28 @@ def _add_terms(document: tantivy.Document, item: Document) -> None:
         Field.TITLE_CHARACTERS: analysis.characters_of(title),
         Field.INTERNAL: analysis.terms(item.internal[: stored.LONGEST_TEXT]),
     }
-    for name, found in fields.items():
-        if found:
-            document.add_text(name.value, " ".join(found))
-    document.add_text("title_words", " ".join(stored.title_words(item.title)))
-    for code in stored.codes_of(item, folded):
-        document.add_text(Field.CODES.value, code)
+    fields: dict[str, Any] = {name.value: " ".join(several) for name, several in found.items() if several}
+    fields["title_start"], words_of_title = stored.title_forms(title)
+    fields["title_words"] = " ".join(words_of_title)
+    fields[Field.CODES.value] = stored.codes_of(item, folded)
+    return fields
 
 
-def _add_values(document: tantivy.Document, item: Document) -> None:
+def _values_of(item: Document) -> dict[str, Any]:
     data = stored.stored_fields(item)
-    values: dict[str, Iterable[str]] = {
-        "readers": item.readers,
+    fields: dict[str, Any] = {
+        "readers": sorted(item.readers),
         "identifiers": stored.identifiers_of(item),
-        "title_start": [stored.title_key(item.title)],
         "pinyin": stored.pinyin_of(item.title),
+        "updated_at": stored.epoch(item.updated_at),
+        "popularity": min(MOST_POPULAR, max(0, int(item.popularity * THOUSAND))),
+        "helpfulness": min(THOUSAND, max(0, round(item.helpfulness * THOUSAND))),
+        "stored": b64encode(stored.written(data)).decode(),
     }
     for facet in FACETS.values():
         if not facet.is_dates and facet.name in data:
-            values[column(facet.name)] = data[facet.name]
-    for name, several in values.items():
-        for value in several:
-            document.add_text(name, value)
-    document.add_unsigned("updated_at", stored.epoch(item.updated_at))
-    document.add_unsigned("popularity", max(0, int(item.popularity * THOUSAND)))
-    document.add_unsigned("helpfulness", min(THOUSAND, max(0, round(item.helpfulness * THOUSAND))))
-    document.add_bytes("stored", stored.written(data))
+            fields[column(facet.name)] = data[facet.name]
+    return fields
 
 
 def read_stored(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> tuple[str, dict[str, Any]]:

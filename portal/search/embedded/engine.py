@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,10 +21,12 @@ from tantivy import FieldType, Occur, Order, Query
 
 from portal.access import Viewer
 from portal.search import stored, suggestions
-from portal.search.document import Document, Tombstone
-from portal.search.embedded.documents import build_indexed, read_stored
+from portal.search.asking import find_loosely, is_loose
+from portal.search.document import Document, Ready, Tombstone
+from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
 from portal.search.embedded.folder import Folder
+from portal.search.embedded.mapped import Mapped
 from portal.search.embedded.queries import count_hits, has_term, plan_parts, rights_of, silent, title_query
 from portal.search.embedded.schema import NAME, build_schema, column, id_of, key_of
 from portal.search.embedded.search import Search
@@ -49,16 +52,23 @@ WRITER_MEMORY = 96_000_000
 WRITER_THREADS = 1
 MOST_PENDING = 50_000
 WALK_STEP = 5_000
+LONGEST_BEGUN = 2
+MOST_BEGUN = 2_000
 
 
 @dataclass(slots=True)
 class _Reader:
-    """An index opened for reading, and the stamp of the commit that it shows."""
+    """An index opened for reading, and the stamp of the commit that it shows.
+
+    `begun` keeps what was suggested for the first letters until the next commit: these match most titles, so they are
+    the dearest, and everybody types them.
+    """
 
     name: str
     index: tantivy.Index
     stamp: tuple[int, ...]
     searcher: tantivy.Searcher
+    begun: dict[tuple[frozenset[str], suggestions.Typed, int], tuple[Suggestion, ...]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -88,6 +98,7 @@ class EmbeddedEngine:
         second: SecondStage | None = None,
     ) -> None:
         self._folder = Folder(folder)
+        self._mapped = Mapped(folder)
         self._guidance = guidance
         self._second = second or SecondStage()
         self._schema = build_schema()
@@ -104,18 +115,33 @@ class EmbeddedEngine:
         began = time.perf_counter()
         searcher = self._searcher()
         with translated():
-            result = self._asked(searcher, request).result()
+            result = find_loosely(request, partial(self._found, searcher))
         return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
 
-    def _asked(self, searcher: tantivy.Searcher, request: SearchRequest) -> Search:
-        return Search(self._schema, searcher, request, request.guidance or self._guidance(), self._second)
+    def _found(self, searcher: tantivy.Searcher, request: SearchRequest, loosely: bool) -> SearchResult:
+        return self._asked(searcher, request, is_loose=loosely).result()
+
+    def _asked(self, searcher: tantivy.Searcher, request: SearchRequest, *, is_loose: bool = False) -> Search:
+        guidance = request.guidance or self._guidance()
+        return Search(self._schema, searcher, request, guidance, self._second, is_loose=is_loose)
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
         typed = suggestions.read_typed(text)
         if typed is None:
             return ()
-        searcher = self._searcher()
+        self._mapped.looked()
+        reader = self._open(self._folder.live_name(), keep=True)
+        known = (viewer.tokens, typed, limit)
+        if (found := reader.begun.get(known)) is None:
+            found = self._suggested(reader.searcher, viewer, typed, limit)
+            if len(typed.start) <= LONGEST_BEGUN and len(reader.begun) < MOST_BEGUN:
+                reader.begun[known] = found
+        return found
+
+    def _suggested(
+        self, searcher: tantivy.Searcher, viewer: Viewer, typed: suggestions.Typed, limit: int
+    ) -> tuple[Suggestion, ...]:
         schema = self._schema
         with translated():
             query = Query.boolean_query(
@@ -162,7 +188,8 @@ class EmbeddedEngine:
         """See `SearchEngine.explain`."""
         searcher = self._searcher()
         with translated():
-            return self._asked(searcher, request).explanation(document_id)
+            loosely = is_loose(request, partial(self._found, searcher))
+            return self._asked(searcher, request, is_loose=loosely).explanation(document_id)
 
     def health(self) -> EngineHealth:
         """See `SearchEngine.health`."""
@@ -205,7 +232,7 @@ class EmbeddedEngine:
             for path in self._folder.index_paths()
         )
 
-    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
         with self._writing, self._writing_to(index):
             opened = self._writer(index)
@@ -220,11 +247,13 @@ class EmbeddedEngine:
                 self.commit(index)
             return tuple(outcomes)
 
-    def _write_one(self, opened: _Writer, item: Document | Tombstone, key: int, known: int | None) -> WriteOutcome:
+    def _write_one(
+        self, opened: _Writer, item: Document | Tombstone | Ready, key: int, known: int | None
+    ) -> WriteOutcome:
         if known is not None and known > item.version:
             return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.SUPERSEDED)
         try:
-            document = build_indexed(item, key)
+            document = (item if isinstance(item, Ready) else make_ready(item)).body.decode()
         except (ValueError, TypeError, OverflowError) as error:
             # The text of these errors may quote the document; its kind of error may be told.
             return WriteOutcome(
@@ -236,7 +265,7 @@ class EmbeddedEngine:
         if known is not None:
             # By `key` it would delete nothing: the library takes every number for a signed one.
             opened.writer.delete_documents_by_term("id", item.id)
-        opened.writer.add_document(document)
+        opened.writer.add_json(document)
         opened.pending[key] = item.version
         return WriteOutcome(id=item.id, version=item.version, outcome=Outcome.DONE)
 
@@ -326,6 +355,7 @@ class EmbeddedEngine:
 
     def _searcher(self) -> tantivy.Searcher:
         """Return the newest searcher of the live index."""
+        self._mapped.looked()
         return self._open(self._folder.live_name(), keep=True).searcher
 
     def _open(self, name: str, *, keep: bool = False) -> _Reader:

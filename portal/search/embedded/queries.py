@@ -16,6 +16,11 @@ def has_term(schema: tantivy.Schema, name: str, value: str) -> Query:
     return Query.term_query(schema, name, value)
 
 
+def has_key(schema: tantivy.Schema, key: int) -> Query:
+    """Match the document of a key."""
+    return Query.term_query(schema, "key", key, "basic")
+
+
 def has_any(schema: tantivy.Schema, name: str, values: Iterable[str]) -> Query:
     """Match documents with one of several keywords in a field, cut as they were when they were written."""
     wanted = [value[: stored.LONGEST_KEYWORD] for value in values]
@@ -58,7 +63,10 @@ def title_query(schema: tantivy.Schema, typed: Typed) -> Query:
 
 def clause_parts(schema: tantivy.Schema, clause: Clause) -> list[tuple[Occur, Query]]:
     """Return the parts of a Boolean query that a clause of the plan becomes."""
-    if clause.is_phrase:
+    if clause.is_prefix:
+        pattern = Query.regex_query(schema, clause.field.value, prefix_pattern(clause.terms[0]))
+        parts = [Query.const_score_query(pattern, 1.0)]
+    elif clause.is_phrase:
         parts = [Query.phrase_query(schema, clause.field.value, list(clause.terms))]
     else:
         option = "basic" if clause.field == Field.CODES else "freq"

@@ -8,7 +8,7 @@ from opensearchpy import OpenSearch
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import TransportError
 
-from portal.search.document import Document, Tombstone
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import IndexMissing
 from portal.search.opensearch.documents import Chunk, chunks_of
 from portal.search.opensearch.faults import (
@@ -35,7 +35,7 @@ class Bulk:
         self._client = client
         self._faults = faults
 
-    def write(self, index: str, alias: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, alias: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """Write a batch through an index's alias and return what became of each document."""
         outcomes: list[WriteOutcome] = []
         sent: Future[list[WriteOutcome]] | None = None
@@ -53,7 +53,7 @@ class Bulk:
         """Send one bulk request; a request that is refused whole is halved until the document at fault stands alone."""
         try:
             answer = self._client.bulk(
-                body=b"".join(chunk.lines),
+                body=b"".join([item.body for item in chunk.items]),
                 index=alias,
                 params={"require_alias": "true", "request_timeout": WRITE_TIMEOUT_S},
             )
@@ -67,8 +67,8 @@ class Bulk:
                 if len(chunk.items) == 1:
                     return [_outcome(chunk.items[0], Outcome.REFUSED, kind_of(error))]
                 half = len(chunk.items) // 2
-                first = Chunk(chunk.items[:half], chunk.lines[:half])
-                second = Chunk(chunk.items[half:], chunk.lines[half:])
+                first = Chunk(chunk.items[:half])
+                second = Chunk(chunk.items[half:])
                 return self._send(index, alias, first) + self._send(index, alias, second)
             raise self._faults.translated(error) from None
         found = []
@@ -76,7 +76,7 @@ class Bulk:
             found.append(self._one_outcome(index, item, next(iter(result.values()))))
         return found
 
-    def _one_outcome(self, index: str, item: Document | Tombstone, result: Json) -> WriteOutcome:
+    def _one_outcome(self, index: str, item: Ready, result: Json) -> WriteOutcome:
         status = int(result.get("status", SERVER_ERROR))
         error = result.get("error") or {}
         kind = str(error.get("type", ""))
@@ -93,5 +93,5 @@ class Bulk:
         return _outcome(item, Outcome.REFUSED, f"{kind} in {place[1]}" if place else kind)
 
 
-def _outcome(item: Document | Tombstone, outcome: Outcome, reason: str = "") -> WriteOutcome:
+def _outcome(item: Ready, outcome: Outcome, reason: str = "") -> WriteOutcome:
     return WriteOutcome(id=item.id, version=item.version, outcome=outcome, reason=reason)

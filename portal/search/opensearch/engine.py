@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +21,8 @@ from opensearchpy.helpers import scan
 
 from portal.access import Viewer
 from portal.search import corrections, stored, suggestions
-from portal.search.asking import fields_of_words, nothing_found, order_of
-from portal.search.document import Document, Tombstone
+from portal.search.asking import fields_of_words, find_loosely, is_loose, nothing_found, order_of
+from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
@@ -95,7 +96,11 @@ class OpenSearchEngine:
     def search(self, request: SearchRequest) -> SearchResult:
         """See `SearchEngine.search`."""
         began = time.perf_counter()
-        asked = self._asked(request)
+        result = find_loosely(request, self._found)
+        return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
+
+    def _found(self, request: SearchRequest, loosely: bool) -> SearchResult:
+        asked = self._asked(request, is_loose=loosely)
         if asked.plan.finds_nothing:
             return nothing_found(request, self.name)
         pinned = self._pinned(asked)
@@ -120,11 +125,10 @@ class OpenSearchEngine:
             rules=asked.steering.rules,
             page=request.page,
             size=request.size,
-            took_ms=round((time.perf_counter() - began) * 1000, 2),
         )
 
-    def _asked(self, request: SearchRequest) -> Search:
-        return Search(request, request.guidance or self._guidance(), self._second)
+    def _asked(self, request: SearchRequest, *, is_loose: bool = False) -> Search:
+        return Search(request, request.guidance or self._guidance(), self._second, is_loose=is_loose)
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
         return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))
@@ -190,7 +194,7 @@ class OpenSearchEngine:
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
-        asked = self._asked(replace(request, explain=True))
+        asked = self._asked(replace(request, explain=True), is_loose=is_loose(request, self._found))
         own: Json = {"ids": {"values": [document_id]}}
 
         def find(*filters: Json) -> Json | None:
@@ -310,7 +314,7 @@ class OpenSearchEngine:
             for hit in answer["hits"]["hits"]:
                 yield stored.searched_text(hit["_source"], is_staff=False)
 
-        text = corrections.corrected(asked.request.text, missing, near)
+        text = corrections.corrected(asked.request.text, missing, near, partial(self._readable, asked))
         if text is None:
             return None
         again = self._asked(replace(asked.request, text=text))
@@ -366,7 +370,7 @@ class OpenSearchEngine:
             if name in own
         )
 
-    def write(self, index: str, batch: Sequence[Document | Tombstone]) -> tuple[WriteOutcome, ...]:
+    def write(self, index: str, batch: Sequence[Document | Tombstone | Ready]) -> tuple[WriteOutcome, ...]:
         """See `SearchEngine.write`."""
         return self._bulk.write(index, self._own(index) + WRITE_ALIAS, batch)
 

@@ -12,13 +12,14 @@ Json = dict[str, Any]
 
 NAMES: Mapping[Field, str] = {
     Field.ALL: "all",
-    Field.TITLE: "title",
+    Field.TITLE: "searched_title",
     Field.LEAD: "first_lines",
     Field.WORDS: "all.words",
     Field.CHARACTERS: "all.characters",
-    Field.TITLE_CHARACTERS: "title.characters",
+    Field.TITLE_CHARACTERS: "searched_title.characters",
     Field.CODES: "codes",
     Field.INTERNAL: "internal",
+    Field.PINYIN: "pinyin",
 }
 
 
@@ -40,6 +41,8 @@ def any_query(ways: list[Json]) -> Json:
 def clause_query(clause: Clause) -> Json:
     """Return the query that a clause of the plan becomes."""
     name = NAMES[clause.field]
+    if clause.is_prefix:
+        return constant({"prefix": {name: {"value": clause.terms[0]}}}, clause.weight)
     if clause.weight == 0 and not clause.is_phrase:
         return {"terms": {name: list(clause.terms)}}
     # The terms are analysed already; the search analyzer only takes them apart at the spaces.

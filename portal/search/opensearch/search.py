@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from portal.search import stored
-from portal.search.asking import counts_of, order_of, ranges_between
+from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
 from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
@@ -16,7 +16,6 @@ from portal.search.request import SearchRequest
 from portal.search.results import FacetValue, Hit, MatchedField
 from portal.search.stages import Candidate, SecondStage, Window
 
-REFINED = 200
 SHOWN = [
     "kind", "title", "url", "external_id", "identifiers", "created_at", "updated_at", "published_at", "popularity",
     *(facet.name for facet in FACETS.values() if not facet.is_dates and facet.name != "kind"),
@@ -28,11 +27,13 @@ ORDERING: list[Json | str] = [{"field": "updated_at", "format": "epoch_millis"},
 class Search:
     """One request as OpenSearch is asked it."""
 
-    def __init__(self, request: SearchRequest, guidance: Guidance, second: SecondStage) -> None:
+    def __init__(
+        self, request: SearchRequest, guidance: Guidance, second: SecondStage, *, is_loose: bool = False
+    ) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff)
+        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
         self.is_explained = request.explain and self.viewer.is_staff
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second

@@ -1,5 +1,6 @@
 // "Show all" of a long facet: the list of all values, and the field that narrows it, come where the link stood.
 export default function allValues(link) {
+  link.setAttribute("aria-expanded", "false");
   link.addEventListener("click", async (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
     event.preventDefault();

@@ -24,6 +24,8 @@ export default function narrow(place) {
 
   input.addEventListener("input", (event) => event.isComposing || askSoon());
   input.addEventListener("compositionend", askSoon);
+  // Somebody may have typed before this file came.
+  if (input.value !== input.defaultValue) askSoon();
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     clearTimeout(timer);
