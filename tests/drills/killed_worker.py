@@ -52,22 +52,23 @@ def die_at(owner: Any, name: str, side: str) -> None:
 is_rebuilding = [False]
 
 
-def watch_rebuilds() -> None:
-    """Know when a step of a rebuild is under way: elsewhere nobody dies."""
-    known = Rebuild.step
+def watch(owner: Any, name: str) -> None:
+    """Know when a step of a rebuild, or what it left to be dropped, is under way: elsewhere nobody dies."""
+    known: Callable[..., Any] = getattr(owner, name)
 
-    def step(self: Rebuild) -> bool:
-        is_rebuilding[0] = True
+    def watched(*arguments: Any, **options: Any) -> Any:
+        before, is_rebuilding[0] = is_rebuilding[0], True
         try:
-            return known(self)
+            return known(*arguments, **options)
         finally:
-            is_rebuilding[0] = False
+            is_rebuilding[0] = before
 
-    Rebuild.step = step  # type: ignore[method-assign]
+    setattr(owner, name, watched)
 
 
 if __name__ == "__main__":
-    watch_rebuilds()
+    watch(Rebuild, "step")
+    watch(rebuild, "drop_requested")
     die_at(*PLACES[sys.argv[1]])
     sys.argv = ["casebook", "worker"]
     sys.exit(main())

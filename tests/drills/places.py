@@ -184,13 +184,14 @@ class Embedded(Place):
                 limit(pid, None)
 
     def damage_index(self) -> None:
-        """Overwrite a file of the live index while its writer is dead."""
+        """Overwrite files of the live index while its writer is dead."""
         index = self.data_dir / "index"
         self.kill("worker")
-        live = index / (index / "live").read_text().strip()
-        stores = sorted(live.glob("*.store"))
-        for file in stores[:1]:
+        damaged = (index / "live").read_text()
+        for file in (index / damaged.strip()).glob("*.store"):
             file.write_bytes(b"x" * file.stat().st_size)
+        # Readers may go on for a while with what they have open, so only another index says that it is over.
+        wait_for(lambda: (index / "live").read_text() != damaged, timeout_s=RECOVERY_S)
 
 
 class Production(Place):
