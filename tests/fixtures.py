@@ -63,7 +63,7 @@ def pytest_collection_finish() -> None:
     """What was imported stays: the garbage collector need not look at it again, nor after every few objects."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(50_000, 10, 10)
 
 
 @pytest.fixture(scope="session", autouse=True)

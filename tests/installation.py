@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,9 @@ class Client:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=self._timeout_s)
         try:
             self._connection.request(method, path, content, dict(headers))
-            answer = self._connection.getresponse()
-            return answer, answer.read()
+            # A connection that is to be closed leaves its socket to the answer alone.
+            with closing(self._connection.getresponse()) as answer:
+                return answer, answer.read()
         except (OSError, http.client.HTTPException):
             self.close()
             raise

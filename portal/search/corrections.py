@@ -14,6 +14,8 @@ from portal.search.query import Query, TypedWord
 
 LOOKED_AT = 30
 MOST_WORDS = 12
+MOST_TERMS = 60
+"""A line of Chinese is one word of many terms; who types that many made no slip of the hand."""
 MOST_CORRECTED = 3
 SHORTEST = 4
 SHORTEST_FOR_TWO = 7
@@ -28,7 +30,7 @@ def missing_words(
 
     `readable` tells which of some terms do; `seen` are terms that the hits have shown already.
     """
-    if len(query.typed) > MOST_WORDS:
+    if len(query.typed) > MOST_WORDS or sum(len(word.terms) for word in query.typed) > MOST_TERMS:
         return []
     open_words = [word for word in query.typed if not any(term in seen for term in word.terms)]
     if not open_words:

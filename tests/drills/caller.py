@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
@@ -74,8 +75,9 @@ class Caller:
             self._connections[port] = connection
         try:
             connection.request(method, path, content, dict(headers))
-            answer = connection.getresponse()
-            text = answer.read()
+            # A connection that is to be closed leaves its socket to the answer alone.
+            with closing(connection.getresponse()) as answer:
+                text = answer.read()
         except (OSError, http.client.HTTPException):
             self._connections.pop(port).close()
             raise

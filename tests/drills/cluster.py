@@ -103,7 +103,8 @@ class Cluster:
         with closing(http.client.HTTPConnection("127.0.0.1", self._http[number], timeout=5)) as connection:
             try:
                 connection.request("GET", "/_cluster/health")
-                return json.loads(connection.getresponse().read())
+                with closing(connection.getresponse()) as answer:
+                    return json.loads(answer.read())
             except (OSError, http.client.HTTPException, ValueError):
                 return None
 

@@ -99,8 +99,8 @@ class Place:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
             try:
                 connection.request("GET", path, headers={"Host": f"127.0.0.1:{port}"})
-                answer = connection.getresponse()
-                text = answer.read()
+                with closing(connection.getresponse()) as answer:
+                    text = answer.read()
             except (OSError, http.client.HTTPException):
                 return 0, None
         return answer.status, json.loads(text) if text.startswith(b"{") else None
@@ -353,8 +353,8 @@ class Production(Place):
                 try:
                     content = None if body is None else json.dumps(body)
                     connection.request(method, path, content, {"Content-Type": "application/json"})
-                    answer = connection.getresponse()
-                    return answer.status, json.loads(answer.read() or b"{}")
+                    with closing(connection.getresponse()) as answer:
+                        return answer.status, json.loads(answer.read() or b"{}")
                 except (OSError, http.client.HTTPException):
                     continue
         return 0, None

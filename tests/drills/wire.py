@@ -123,8 +123,8 @@ class Wire:
     def _ask(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         with closing(http.client.HTTPConnection(self.host, self.port, timeout=60)) as connection:
             connection.request(method, path, body or None, {"Content-Type": "application/json"})
-            answered = connection.getresponse()
-            return answered.status, answered.read()
+            with closing(connection.getresponse()) as answered:
+                return answered.status, answered.read()
 
     def _deliver_late(self, method: str, path: str, body: bytes) -> None:
         with suppress(OSError, http.client.HTTPException):

@@ -19,6 +19,7 @@ SUGGESTIONS = [
         "url": "/knowledge?hit=2",
     },
 ]
+OFFERED = {"suggestions": SUGGESTIONS, "searches": [], "places": []}
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def offer(page: Page, answers: list[str]) -> None:
 
     def answer(route: Route) -> None:
         answers.append(route.request.url.split("q=")[1])
-        route.fulfill(content_type="application/json", body=json.dumps({"suggestions": SUGGESTIONS}))
+        route.fulfill(content_type="application/json", body=json.dumps(OFFERED))
 
     page.route("**/api/v1/suggest*", answer)
 
@@ -173,16 +174,16 @@ def test_a_late_answer_is_dropped(guide: Page) -> None:
     # The built-in method itself is not a function to Playwright.
     guide.route("**/api/v1/suggest*", lambda route: waiting.append(route))  # noqa: PLW0108
     box = guide.locator("#q-large")
-    box.fill("old")
-    guide.wait_for_timeout(300)
-    box.fill("")
-    guide.wait_for_timeout(300)
-    for route in waiting:
-        # The page may have given the request up by now, which is just as well.
-        with suppress(PlaywrightError):
-            route.fulfill(content_type="application/json", body=json.dumps({"suggestions": SUGGESTIONS}))
+    for words in ("old", "older"):
+        with guide.expect_request(f"**/api/v1/suggest?q={words}"):
+            box.fill(words)
+    # The page has given the request up by now, which is just as well.
+    with suppress(PlaywrightError):
+        waiting[0].fulfill(content_type="application/json", body=json.dumps(OFFERED))
     guide.wait_for_timeout(100)
     expect(guide.locator("#q-large-suggestions")).to_be_hidden()
+    waiting[1].fulfill(content_type="application/json", body=json.dumps(OFFERED))
+    expect(guide.locator("#q-large-suggestions [role=option]")).to_have_count(2)
 
 
 # Theme and language

@@ -12,6 +12,9 @@ class QuietEngine:
     def search(self, request):
         return SearchResult(query=request.text, engine=self.name, total=0, hits=())
 
+    def correct(self, request):
+        return None
+
     def similar(self, viewer, text, kinds=(), exclude=(), limit=5):
         return ()
 
