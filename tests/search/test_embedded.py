@@ -1,11 +1,12 @@
 """What only the embedded engine has: files, a lock, and other processes."""
 
 import os
-import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -200,29 +201,30 @@ def test_memory_of_versions_is_bounded(engine: EmbeddedEngine, monkeypatch: pyte
     assert engine.search(ASKED).total == 102
 
 
-def test_mapped_pages_are_given_back_and_read_again(engine: EmbeddedEngine, tmp_path: Path) -> None:
-    def mapped_kb() -> int:
-        text = Path("/proc/self/smaps").read_text()
-        regions = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", text)
-        sizes = [re.search(r"Rss: +([0-9]+)", region) for region in regions if str(tmp_path) in region]
-        return sum(int(found[1]) for found in sizes if found)
+@pytest.mark.parametrize(("limit", "times"), [(10**15, 0), (-(10**15), 2)])
+def test_an_index_that_is_much_in_memory_is_opened_anew(
+    engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, times: int
+) -> None:
+    monkeypatch.setattr("portal.search.embedded.mapped.MOST_MAPPED_BYTES", limit)
+    opened: list[object] = []
+    for _ in range(2 * mapped.LOOKED_AT_EVERY):
+        assert engine.search(ASKED).total == 2
+        if not opened or opened[-1] is not engine._reader:
+            opened.append(engine._reader)
+    assert len(opened) == 1 + times
+    opened.clear()
+    # What was opened before is closed with it: a file is mapped for the writer and for one reader.
+    held = Counter(
+        line.split()[5] for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path) in line
+    )
+    assert max(held.values()) == 2
 
-    assert engine.search(ASKED).total == 2
-    assert mapped_kb() > 0
-    engine._mapped.give_back()
-    assert mapped_kb() == 0
-    assert engine.search(ASKED).total == 2
-    assert mapped_kb() > 0
 
-
-def test_what_is_mapped_is_given_back_when_it_is_much(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[int] = []
-    monkeypatch.setattr(engine._mapped, "give_back", lambda: given.append(1))
-    for limit, times in ((10**15, 0), (0, 2)):
-        monkeypatch.setattr("portal.search.embedded.mapped.MOST_MAPPED_BYTES", limit)
-        for _ in range(2 * mapped.LOOKED_AT_EVERY):
-            engine.search(ASKED)
-        assert len(given) == times
+def test_who_searches_meanwhile_is_not_disturbed(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.search.embedded.mapped.MOST_MAPPED_BYTES", -(10**15))
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        totals = list(threads.map(lambda _: engine.search(ASKED).total, range(20 * mapped.LOOKED_AT_EVERY)))
+    assert set(totals) == {2}
 
 
 def test_first_letters_are_answered_anew_after_a_commit_and_for_each_viewer(engine: EmbeddedEngine) -> None:

@@ -98,7 +98,7 @@ class EmbeddedEngine:
         second: SecondStage | None = None,
     ) -> None:
         self._folder = Folder(folder)
-        self._mapped = Mapped(folder)
+        self._mapped = Mapped()
         self._guidance = guidance
         self._second = second or SecondStage()
         self._schema = build_schema()
@@ -130,7 +130,6 @@ class EmbeddedEngine:
         typed = suggestions.read_typed(text)
         if typed is None:
             return ()
-        self._mapped.looked()
         reader = self._open(self._folder.live_name(), keep=True)
         known = (viewer.tokens, typed, limit)
         if (found := reader.begun.get(known)) is None:
@@ -355,7 +354,6 @@ class EmbeddedEngine:
 
     def _searcher(self) -> tantivy.Searcher:
         """Return the newest searcher of the live index."""
-        self._mapped.looked()
         return self._open(self._folder.live_name(), keep=True).searcher
 
     def _open(self, name: str, *, keep: bool = False) -> _Reader:
@@ -363,9 +361,14 @@ class EmbeddedEngine:
         with self._reading:
             self._leave_inherited()
             reader = self._reader
+            is_much = keep and self._mapped.is_much()
             if reader is not None and reader.name == name and reader.stamp == stamp:
+                if is_much:
+                    # Who searches with the old one goes on; its files are closed with the last of them.
+                    reader = replace(self._opened(name, stamp), begun=reader.begun)
+                    self._reader = reader
                 return reader
-            if reader is not None and reader.name == name:
+            if reader is not None and reader.name == name and not is_much:
                 with opening(name):
                     reader.index.reload()
                     fresh = _Reader(name, reader.index, stamp, reader.index.searcher())
@@ -378,6 +381,7 @@ class EmbeddedEngine:
     def _opened(self, name: str, stamp: tuple[int, ...]) -> _Reader:
         self._folder.check_layout(name)
         with opening(name):
+            self._mapped.opened()
             index = tantivy.Index.open(str(self._folder.index_path(name)))
             index.config_reader("manual")
             index.reload()
