@@ -97,7 +97,11 @@ class Writer(threading.Thread):
             self.ledger.violate(f"the writer {self.name} failed: {type(error).__name__}: {error}")
             raise
         finally:
-            self.caller.close()
+            self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.caller.close()
 
     def stop(self, patience_s: float) -> None:
         self._give_up_at = time.monotonic() + patience_s
@@ -336,6 +340,10 @@ class Vocabulary(Writer):
         super().__init__(stage, name)
         self._page = Caller(stage.ports)
         self._is_signed_in = False
+
+    def close(self) -> None:
+        self._page.close()
+        super().close()
 
     def next_write(self) -> Write:
         choice = self.random.random()
