@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--grown", type=int, default=0, help="documents to write straight into an embedded index, too")
     parser.add_argument("--output", type=Path, help="write the table into this file, too")
     chosen = parser.parse_args()
+    chosen.data = chosen.data.resolve()
     began = time.monotonic()
     before = load()
     table = Table()
