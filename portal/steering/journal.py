@@ -6,7 +6,7 @@ after a later change, that one has to go first, or the rule is edited by hand.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_babel import gettext
 from sqlalchemy import select
@@ -17,6 +17,7 @@ from portal.errors import Conflict, Missing
 from portal.extensions import db
 from portal.steering.models import RuleChange, SearchRule, Synonym
 
+Ruled = TypeVar("Ruled", Synonym, SearchRule)
 MODELS: Mapping[str, type[Synonym] | type[SearchRule]] = {"synonym": Synonym, "rule": SearchRule}
 FIELDS = {
     "synonym": ("words", "others", "is_two_way", "is_active", "reason", "expires_at", "owner_id"),
@@ -43,6 +44,30 @@ def note(
     db.session.add(step)
     db.session.flush()
     return step
+
+
+def put(kind: str, model: type[Ruled], thing: Ruled | None, values: Mapping[str, Any], *, by: Viewer) -> Ruled:
+    """Make a rule, or change one, and add the step inside the caller's transaction."""
+    before = described(kind, thing)
+    if thing is None:
+        thing = model(owner_id=by.user_id, **values)
+        db.session.add(thing)
+    else:
+        for field, value in values.items():
+            setattr(thing, field, value)
+    db.session.flush()
+    after = described(kind, thing)
+    if before != after:
+        note(kind, thing.id, before=before, after=after, by=by)
+    return thing
+
+
+def remove(kind: str, thing: Synonym | SearchRule, *, by: Viewer) -> int:
+    """Remove a rule inside the caller's transaction; returns the step by which it can be brought back."""
+    step = note(kind, thing.id, before=described(kind, thing), after=None, by=by)
+    db.session.delete(thing)
+    db.session.flush()
+    return step.id
 
 
 def load_steps(kind: str, object_id: int, most: int = 20) -> list[RuleChange]:

@@ -36,21 +36,10 @@ def save(rule: SearchRule | None, *, by: Viewer, changes: Mapping[str, Any]) -> 
             is given.
     """
     by.require(Permission.STEER_SEARCH)
-    before = journal.described("rule", rule)
-    values = _checked(changes, rule, by)
-    if rule is None:
-        rule = SearchRule(owner_id=by.user_id, **values)
-        db.session.add(rule)
-    else:
-        for field, value in values.items():
-            setattr(rule, field, value)
-    db.session.flush()
-    after = journal.described("rule", rule)
-    if before != after:
-        journal.note("rule", rule.id, before=before, after=after, by=by)
-    audit.append("rule.save", by=by, kind="rule", object_id=rule.id, details=_told(rule))
+    saved = journal.put("rule", SearchRule, rule, _checked(changes, rule, by), by=by)
+    audit.append("rule.save", by=by, kind="rule", object_id=saved.id, details=_told(saved))
     db.session.commit()
-    return rule
+    return saved
 
 
 def delete(rule: SearchRule, *, by: Viewer) -> int:
@@ -61,9 +50,7 @@ def delete(rule: SearchRule, *, by: Viewer) -> int:
     """
     by.require(Permission.STEER_SEARCH)
     rule_id, details = rule.id, _told(rule)
-    step_id = journal.note("rule", rule_id, before=journal.described("rule", rule), after=None, by=by).id
-    db.session.delete(rule)
-    db.session.flush()
+    step_id = journal.remove("rule", rule, by=by)
     audit.append("rule.delete", by=by, kind="rule", object_id=rule_id, details=details)
     db.session.commit()
     return step_id

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from flask_babel import gettext
 from sqlalchemy import or_, select
+from sqlalchemy.orm import joinedload
 
 from portal import audit
 from portal.access import Permission, Viewer
@@ -56,7 +57,7 @@ def save(synonym: Synonym | None, *, by: Viewer, changes: Mapping[str, Any]) -> 
     """
     by.require(Permission.STEER_SEARCH)
     words.refuse_unknown(changes, FIELDS)
-    saved = _put(synonym, _checked(changes, synonym, load_all()), by=by)
+    saved = journal.put("synonym", Synonym, synonym, _checked(changes, synonym, load_all()), by=by)
     details = {"words": saved.words, "others": saved.others, "is_active": saved.is_active}
     audit.append("synonym.save", by=by, kind="synonym", object_id=saved.id, details=details)
     db.session.commit()
@@ -133,33 +134,16 @@ def delete(synonym: Synonym, *, by: Viewer) -> int:
     """
     by.require(Permission.STEER_SEARCH)
     synonym_id, details = synonym.id, {"words": synonym.words, "others": synonym.others}
-    step = journal.note("synonym", synonym_id, before=journal.described("synonym", synonym), after=None, by=by)
-    step_id = step.id
-    db.session.delete(synonym)
-    db.session.flush()
+    step_id = journal.remove("synonym", synonym, by=by)
     audit.append("synonym.delete", by=by, kind="synonym", object_id=synonym_id, details=details)
     db.session.commit()
     return step_id
 
 
-def _put(synonym: Synonym | None, values: Mapping[str, Any], *, by: Viewer) -> Synonym:
-    before = journal.described("synonym", synonym)
-    if synonym is None:
-        synonym = Synonym(owner_id=by.user_id, **values)
-        db.session.add(synonym)
-    else:
-        for field, value in values.items():
-            setattr(synonym, field, value)
-    db.session.flush()
-    after = journal.described("synonym", synonym)
-    if before != after:
-        journal.note("synonym", synonym.id, before=before, after=after, by=by)
-    return synonym
-
-
 def load_all() -> list[Synonym]:
     """Return all rules, by their words."""
-    return list(db.session.scalars(select(Synonym).order_by(Synonym.words, Synonym.id)))
+    wanted = select(Synonym).options(joinedload(Synonym.owner))
+    return list(db.session.scalars(wanted.order_by(Synonym.words, Synonym.id)))
 
 
 def load_active(at: datetime | None = None) -> tuple[Rule, ...]:
