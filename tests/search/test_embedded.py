@@ -155,6 +155,20 @@ def test_a_damaged_index_is_noticed(engine: EmbeddedEngine, tmp_path: Path, harm
             again.search(ASKED)
 
 
+def test_what_a_killed_writer_left_half_written_is_no_damage(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    engine.close()
+    whole = files(tmp_path, ".store")[0]
+    half_a_segment = whole.with_name("0" * 32 + ".store")
+    half_a_segment.write_bytes(whole.read_bytes()[:20])
+    half_a_deletion = whole.with_name(f"{whole.stem.partition('.')[0]}.999.del")
+    half_a_deletion.write_bytes(b"")
+    again = EmbeddedEngine(tmp_path)
+    again.check("one")
+    put(again, [document(6, "alpha")])
+    assert again.search(ASKED).total == 3
+    again.close()
+
+
 def test_a_damaged_index_can_be_replaced(engine: EmbeddedEngine, tmp_path: Path) -> None:
     engine.close()
     (tmp_path / "one" / "meta.json").unlink()

@@ -12,7 +12,7 @@ from portal.search.embedded.faults import corrupt
 from portal.search.embedded.schema import FORMAT
 from portal.search.engine import BadQuery, EngineLocked, IndexMissing
 
-SEGMENT_FILES = frozenset({".term", ".idx", ".pos", ".fieldnorm", ".fast", ".store", ".del"})
+SEGMENT_FILES = frozenset({".term", ".idx", ".pos", ".fieldnorm", ".fast", ".store"})
 FOOTER_MAGIC = 1337
 
 
@@ -84,11 +84,26 @@ class Folder:
             raise corrupt(name, "it was written by another version of Casebook")
 
     def damaged_file(self, name: str) -> str | None:
-        """Compare every file of an index with the checksum behind it; return the first that is damaged."""
-        for path in sorted(self.index_path(name).iterdir()):
-            if path.suffix in SEGMENT_FILES and not _is_whole(path):
-                return path.name
-        return None
+        """Compare every file of the last commit with the checksum behind it; return the first that is damaged.
+
+        A killed writer may leave others half written: no commit names them, nobody reads them, the next writer
+        removes them.  One that is gone because somebody committed meanwhile is no damage either.
+        """
+        while True:
+            stamp = self.stamp(name)
+            try:
+                return next((path.name for path in self._committed_files(name) if not _is_whole(path)), None)
+            except FileNotFoundError as error:
+                if self.stamp(name) == stamp:
+                    return Path(error.filename).name
+
+    def _committed_files(self, name: str) -> list[Path]:
+        folder = self.index_path(name)
+        segments = json.loads((folder / "meta.json").read_text())["segments"]
+        deletions = {one["segment_id"].replace("-", ""): one["deletes"] for one in segments}
+        found = [path for path in folder.iterdir() if path.suffix in SEGMENT_FILES and path.stem in deletions]
+        found += [folder / f"{one}.{gone['opstamp']}.del" for one, gone in deletions.items() if gone]
+        return sorted(found)
 
     def lock(self) -> None:
         """Become the one writing process of this machine, until `unlock`."""
