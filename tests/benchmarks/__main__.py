@@ -14,7 +14,7 @@ from pathlib import Path
 from opensearch.node.server import Node
 from portal.settings import Settings
 from tests import servers
-from tests.benchmarks import growth, measures
+from tests.benchmarks import growth, measures, peer
 from tests.benchmarks.measures import GOALS
 from tests.benchmarks.table import Table, load
 from tests.benchmarks.texts import Texts, text_bytes, write
@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--saves", type=int, default=30, help="how often saved → findable is measured")
     parser.add_argument("--reading", type=float, default=10.0, help="seconds that 32 readers ask at once")
     parser.add_argument("--grown", type=int, default=0, help="documents to write straight into an index, too")
+    parser.add_argument("--peer", action="store_true", help="ask django-helpdesk on the same records, too (from PyPI)")
     parser.add_argument("--output", type=Path, help="write the table into this file, too")
     chosen = parser.parse_args()
     chosen.data = chosen.data.resolve()
@@ -79,6 +80,8 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
             index = folder / "data" / "index"
             measures.findable(table, place, token, engine="embedded", count=chosen.saves)
             measures.pages(table, place, token, "erin@example.com", queries, engine="embedded")
+            if chosen.peer:
+                peer.compare(table, place, "erin@example.com", folder / "records.jsonl", queries)
             measures.readers(table, place, token, queries, seconds=chosen.reading)
             measures.memory(table, place, engine="embedded")
             measures.rebuild(table, place, engine="embedded", goal=GOALS["rebuild/s"])
