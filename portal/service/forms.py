@@ -15,8 +15,10 @@ from wtforms.validators import InputRequired
 from portal.access import Viewer
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.service.changing import Upload
+from portal.service.fields import may_choose, shape
 from portal.service.models import Record
-from portal.service.records import Upload, load_staff, may_choose, shape
+from portal.service.reading import load_staff
 from portal.vocabulary.models import Category, Product
 
 KIND_NAMES = {

@@ -13,7 +13,7 @@ from portal.declared import looked_for
 from portal.extensions import db
 from portal.service.findable import select_readable
 from portal.service.models import PRIORITIES, Record
-from portal.service.records import ACTIVE, DONE
+from portal.service.states import ACTIVE, DONE
 from portal.vocabulary.models import Product
 
 PAGE_SIZE = 25

@@ -20,7 +20,7 @@ from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.outbox import OutboxRow
 from portal.reports.searches import Scope, load_counts
-from portal.service import records
+from portal.service import reading
 from portal.service.models import Record
 from portal.settings import Settings
 
@@ -108,7 +108,7 @@ def check_records() -> None:
     assert found.contact is not None
     assert found.contact.name == "Jana Krüger"
     assert found.serial_number.startswith("CT-")
-    assert [article.external_id for article in records.load_articles(agent.viewer, found)]
+    assert [article.external_id for article in reading.load_articles(agent.viewer, found)]
     assert any(entry.is_internal for entry in found.entries)
     assert any(entry.is_from_customer for entry in found.entries)
     numbers = db.session.scalars(select(Record.number).order_by(Record.created_at)).all()

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 from portal.customers import customers
 from portal.customers.customers import ContactDraft
 from portal.extensions import db
-from portal.service import records
+from portal.service import entries, records
 from portal.service.models import Entry, Record
 from tests.journeys.conftest import DESKTOP, serving
 from tests.journeys.test_accessibility import LOOKS, complaints
@@ -42,8 +42,8 @@ def desk(app, people, library, open_page: Open) -> Iterator[Desk]:
     library.write("How do I order paper?", "From the shop.")
     records.create(by=people.bob.viewer, subject="Printer shows paper jam all day", description="Tray two again.")
     mine = records.create(by=people.alice.viewer, subject="Paper jam in the printer", description="Since Monday.")
-    records.note(mine, by=people.carol.viewer, body="Looks like the roller.")
-    records.reply(mine, by=people.carol.viewer, body="Is the tray full?", state="waiting")
+    entries.note(mine, by=people.carol.viewer, body="Looks like the roller.")
+    entries.reply(mine, by=people.carol.viewer, body="Is the tray full?", state="waiting")
     customers.create(
         by=people.carol.viewer,
         name="Gamma Tools",
