@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from portal import access
 from portal.access import Viewer
@@ -12,7 +12,7 @@ from portal.customers.models import Customer
 from portal.extensions import db
 from portal.search.results import Hit
 from portal.search.sources import Source, Standing
-from portal.search.titles import holds_words
+from portal.search.titles import holds_words, load_newest
 
 
 def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
@@ -32,10 +32,7 @@ def find_titles(
     if kinds and "customer" not in kinds:
         return 0, []
     found = select_readable(viewer, Customer).where(holds_words(words, Customer.name))  # type: ignore[arg-type]
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Customer.id).subquery())) or 0
-    rows = db.session.scalars(
-        found.order_by(Customer.updated_at.desc(), Customer.id).limit(max(limit, 0)).offset(offset)
-    )
+    total, rows = load_newest(found, Customer, limit, offset)
     return total, [
         Hit(
             id=f"customer:{customer.id}",

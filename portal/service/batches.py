@@ -18,7 +18,7 @@ from sqlalchemy.orm import selectinload
 from portal import audit, outbox
 from portal.access import Role, Viewer
 from portal.accounts.models import User
-from portal.customers.customers import Outcome
+from portal.customers.batches import Outcome
 from portal.customers.models import Customer
 from portal.declared import Check, choice, extra, moment, text
 from portal.extensions import db, now

@@ -1,6 +1,6 @@
 """The pages of service: asking, one's own requests, the desk, and a record with all that is done to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from portal.access import Permission, Viewer
 from portal.accounts.guard import current_viewer, needs
 from portal.attachments import download
 from portal.attachments.models import Attachment
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.customers.models import Customer
 from portal.customers.views import show_beside
 from portal.errors import Conflict, Invalid, Missing
@@ -234,7 +234,7 @@ class RecordPage:
     resolution_form: ResolutionForm
     history: Sequence[Record] = ()
     customer: Customer | None = None
-    reach: Sequence[customers.ContactDraft] = ()
+    reach: Sequence[contacts.ContactDraft] = ()
     staff: Sequence[tuple[str, str]] = ()
     state_names: Any = field(default_factory=lambda: STATE_NAMES)
 
@@ -270,7 +270,7 @@ def _record_page(
         **common,
         history=queues.load_history(viewer, record),
         customer=record.customer,
-        reach=[customers.draft_of(contact) for contact in record.customer.contacts] if record.customer else (),
+        reach=[contacts.draft_of(contact) for contact in record.customer.contacts] if record.customer else (),
         staff=staff_choices(),
     )
     return render_template("service/record.html", page=page, beside=None)
@@ -353,50 +353,44 @@ def add_resolution(number: str) -> ResponseReturnValue:
 @needs(Permission.WORK_RECORDS)
 def set_state(number: str) -> ResponseReturnValue:
     """Move a record to another state."""
-    record = reading.get_readable(current_viewer(), number)
-    return _changed(record, lambda: states.change_state(record, by=current_viewer(), state=_sent("state")))
+    return _changed(number, lambda record: states.change_state(record, by=current_viewer(), state=_sent("state")))
 
 
 @blueprint.post(RECORD + "/assignee")
 @needs(Permission.WORK_RECORDS)
 def set_assignee(number: str) -> ResponseReturnValue:
     """Give a record to somebody."""
-    record = reading.get_readable(current_viewer(), number)
     wanted: Any = _sent("assignee_id") or None
-    return _changed(record, lambda: records.assign(record, by=current_viewer(), assignee_id=wanted))
+    return _changed(number, lambda record: records.assign(record, by=current_viewer(), assignee_id=wanted))
 
 
 @blueprint.post(RECORD + "/articles")
 @needs(Permission.WORK_RECORDS)
 def add_article(number: str) -> ResponseReturnValue:
     """Link an article."""
-    record = reading.get_readable(current_viewer(), number)
     wanted: Any = _sent("article_id")
-    return _changed(record, lambda: links.link_article(record, by=current_viewer(), article_id=wanted))
+    return _changed(number, lambda record: links.link_article(record, by=current_viewer(), article_id=wanted))
 
 
 @blueprint.post(RECORD + "/articles/<int:article_id>/removal")
 @needs(Permission.WORK_RECORDS)
 def remove_article(number: str, article_id: int) -> ResponseReturnValue:
     """Take a linked article away."""
-    record = reading.get_readable(current_viewer(), number)
-    return _changed(record, lambda: links.unlink_article(record, by=current_viewer(), article_id=article_id))
+    return _changed(number, lambda record: links.unlink_article(record, by=current_viewer(), article_id=article_id))
 
 
 @blueprint.post(RECORD + "/links")
 @needs(Permission.WORK_RECORDS)
 def add_link(number: str) -> ResponseReturnValue:
     """Link another record."""
-    record = reading.get_readable(current_viewer(), number)
-    return _changed(record, lambda: links.link_record(record, by=current_viewer(), number=_sent("number")))
+    return _changed(number, lambda record: links.link_record(record, by=current_viewer(), number=_sent("number")))
 
 
 @blueprint.post(RECORD + "/links/<string:other>/removal")
 @needs(Permission.WORK_RECORDS)
 def remove_link(number: str, other: str) -> ResponseReturnValue:
     """Take the link to another record away."""
-    record = reading.get_readable(current_viewer(), number)
-    return _changed(record, lambda: links.unlink_record(record, by=current_viewer(), number=other))
+    return _changed(number, lambda record: links.unlink_record(record, by=current_viewer(), number=other))
 
 
 @blueprint.get(RECORD + "/details")
@@ -461,11 +455,12 @@ def _details_page(record: Record, form: DetailsForm, differing: Sequence[Any] = 
     )
 
 
-def _changed(record: Record, change: Any) -> ResponseReturnValue:
+def _changed(number: str, change: Callable[[Record], Any]) -> ResponseReturnValue:
     """Do a small change and go back to the record; what is refused is said there."""
+    record = reading.get_readable(current_viewer(), number)
     number = record.number
     try:
-        change()
+        change(record)
     except Invalid as invalid:
         for sentence in invalid.fields.values():
             flash(sentence, "danger")

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from portal.accounts import passwords
 from portal.accounts.sign_in import find_user
 from portal.cli import main
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.demo.content import read_articles, read_records
 from portal.demo.load import PEOPLE, SOURCE, load_demo
 from portal.errors import OperationError
@@ -75,7 +75,7 @@ def check_people() -> None:
     assert customer is not None
     company = customers.own(customer.viewer)
     assert company is not None
-    assert "customer@demo.example" in customers.emails(company)
+    assert "customer@demo.example" in contacts.emails(company)
     own = db.session.scalars(select(Record).where(Record.customer_id == company.id)).all()
     assert len(own) >= 8
     assert {"open", "waiting", "closed"} <= {record.state for record in own}

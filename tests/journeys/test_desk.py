@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from portal.customers import customers
-from portal.customers.customers import ContactDraft
+from portal.customers.contacts import ContactDraft
 from portal.extensions import db
 from portal.service import entries, records
 from portal.service.models import Entry, Record

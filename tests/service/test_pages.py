@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from portal import outbox
 from portal.customers import customers
-from portal.customers.customers import ContactDraft
+from portal.customers.contacts import ContactDraft
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search import log as search_log

@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from portal import audit, outbox
 from portal.access import Forbidden
-from portal.customers import customers
+from portal.customers import batches as customer_batches
+from portal.customers import contacts, customers
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
 from portal.knowledge.models import Article
@@ -90,7 +91,7 @@ def test_what_cannot_be_used_is_named(people, fields, refused):
 
 
 def test_a_contact_must_be_of_the_customer(people):
-    one = customers.create(by=people.carol.viewer, name="One", contacts=[customers.ContactDraft(name="Eve")])
+    one = customers.create(by=people.carol.viewer, name="One", contacts=[contacts.ContactDraft(name="Eve")])
     with pytest.raises(Invalid) as caught:
         records.create(by=people.carol.viewer, subject="x", customer_id=people.company_a, contact_id=one.contacts[0].id)
     assert set(caught.value.fields) == {"contact_id"}
@@ -243,7 +244,7 @@ def line(number=1, **meta):
 
 
 def test_a_whole_line_is_taken(people):
-    customers.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
+    customer_batches.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
     outcome = batches.import_batch(
         [
             line(
@@ -328,7 +329,7 @@ def test_a_customer_who_comes_later_is_linked_by_the_next_import(people):
     first = batches.import_batch([line(customer="Gamma")], source="old", by=None)[0]
     assert first.outcome == "created"
     assert "'Gamma'" in first.reason
-    customers.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
+    customer_batches.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
     assert batches.import_batch([line(customer="Gamma")], source="old", by=None)[0].outcome == "updated"
     assert db.session.get(Record, first.id).customer.name == "Gamma"
 
