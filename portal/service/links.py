@@ -61,10 +61,7 @@ def link_record(record: Record, *, by: Viewer, number: str) -> Record:
         Missing: the record was deleted in between.
     """
     by.require(Permission.WORK_RECORDS)
-    try:
-        other = get_readable(by, number)
-    except Missing:
-        raise Invalid({"number": _("There is no record %(number)s.", number=repr(number[:40]))}) from None
+    other = get_other(by, number)
     if other.id == record.id:
         raise Invalid({"number": _("This is the record itself; give another one's number.")})
     with changing(record, by) as record:
@@ -73,6 +70,14 @@ def link_record(record: Record, *, by: Viewer, number: str) -> Record:
                 db.session.add(RecordLink(record_id=one, other_id=two, by_id=by.user_id))
         commit(record, "record.linked", by=by, other_id=other.id)
     return record
+
+
+def get_other(viewer: Viewer, number: str) -> Record:
+    """Return the record that somebody wants to link by its number, or raise `Invalid` where they may read none."""
+    try:
+        return get_readable(viewer, number)
+    except Missing:
+        raise Invalid({"number": _("There is no record %(number)s.", number=repr(number[:40]))}) from None
 
 
 def unlink_record(record: Record, *, by: Viewer, number: str) -> Record:

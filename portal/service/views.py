@@ -18,12 +18,13 @@ from portal.customers.views import show_beside
 from portal.errors import Conflict, Invalid, Missing
 from portal.knowledge.models import Article
 from portal.search import log as search_log
-from portal.service import entries, links, queues, reading, records, states
+from portal.service import bulk_views, entries, links, presence, presence_views, queues, reading, records, states
 from portal.service.beside import Beside, find_answers, find_similar
 from portal.service.forms import (
     PRIORITY_NAMES,
     STATE_NAMES,
     AskForm,
+    BulkForm,
     DetailsForm,
     EntryForm,
     ResolutionForm,
@@ -125,7 +126,13 @@ def desk() -> ResponseReturnValue:
         page=_page_number(),
         product=request.args.get("product", ""),
     )
-    return render_template("service/desk.html", page=page, queues=DESK, products=queues.count_products(viewer))
+    return render_template(
+        "service/desk.html",
+        page=page,
+        queues=DESK,
+        products=queues.count_products(viewer),
+        form=BulkForm.build(formdata=None) if page.items else None,
+    )
 
 
 @blueprint.get("/records")
@@ -233,6 +240,10 @@ class RecordPage:
     entry_form: EntryForm
     resolution_form: ResolutionForm
     history: Sequence[Record] = ()
+    colleagues: Sequence[presence.Colleague] = ()
+    newer: Sequence[Entry] = ()
+    """What others wrote while this viewer was writing: shown before their answer is sent."""
+    presence_every_s: int = 0
     customer: Customer | None = None
     reach: Sequence[contacts.ContactDraft] = ()
     staff: Sequence[tuple[str, str]] = ()
@@ -247,16 +258,24 @@ def show(number: str) -> ResponseReturnValue:
 
 
 def _record_page(
-    record: Record, *, entry_form: EntryForm | None = None, resolution_form: ResolutionForm | None = None
+    record: Record,
+    *,
+    entry_form: EntryForm | None = None,
+    resolution_form: ResolutionForm | None = None,
+    newer: Sequence[Entry] = (),
 ) -> str:
     viewer = current_viewer()
     following = [(state, STATE_NAMES[state]) for state in states.next_states(record)]
     stay = [("", gettext("Leave it %(state)s", state=str(STATE_NAMES[record.state]).lower()))]
     entry_form = entry_form or EntryForm(formdata=None)
     entry_form.state.choices = as_choices([*stay, *following])
+    timeline = reading.load_timeline(viewer, record)
+    if newer or not entry_form.seen.data:
+        # Read anew, it has all been seen.  A refused form keeps what it began from, so that nothing slips past.
+        entry_form.seen.data = str(max((entry.id for entry in timeline), default=0))
     common: dict[str, Any] = {
         "record": record,
-        "entries": reading.load_timeline(viewer, record),
+        "entries": timeline,
         "files": reading.load_files(viewer, record),
         "articles": reading.load_articles(viewer, record),
         "linked": reading.load_linked(viewer, record),
@@ -272,6 +291,9 @@ def _record_page(
         customer=record.customer,
         reach=[contacts.draft_of(contact) for contact in record.customer.contacts] if record.customer else (),
         staff=staff_choices(),
+        colleagues=presence.load_colleagues(viewer, record),
+        newer=newer,
+        presence_every_s=presence.EVERY_S,
     )
     return render_template("service/record.html", page=page, beside=None)
 
@@ -306,13 +328,23 @@ def add_entry(number: str) -> ResponseReturnValue:
         if not viewer.is_staff:
             entry = entries.reply(record, by=viewer, body=body, **once)
         elif _sent("kind") == "reply":
-            entry = entries.reply(record, by=viewer, body=body, state=form.state.data or None, **once)
+            seen = _seen(form.seen.data)
+            entry = entries.reply(record, by=viewer, body=body, state=form.state.data or None, seen=seen, **once)
         else:
             entry = entries.note(record, by=viewer, body=body, **once)
     except Invalid as invalid:
         show_errors(form, invalid)
         return _record_page(record, entry_form=form), 422
+    except Conflict as conflict:
+        record = reading.get_readable(viewer, number)
+        ids = conflict.current["entries"]
+        newer = [entry for entry in reading.load_timeline(viewer, record) if entry.id in ids]
+        return _record_page(record, entry_form=form, newer=newer), 409
     return _to(record, anchor=f"entry-{entry.id}")
+
+
+def _seen(typed: str | None) -> int | None:
+    return int(typed) if typed and typed.isascii() and typed.isdigit() and len(typed) < 10 else None
 
 
 @blueprint.get(RECORD + "/attachments/<int:file_id>")
@@ -493,5 +525,6 @@ def _records_of(viewer: Viewer, customer: Customer) -> dict[str, Any]:
 
 def init_app(app: Flask) -> None:
     """Register the pages, and the records that customers' pages show."""
-    app.register_blueprint(blueprint)
+    for pages in (blueprint, presence_views.blueprint, bulk_views.blueprint):
+        app.register_blueprint(pages)
     show_beside(app, _records_of)
