@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, select
 
 from portal import access
 from portal.access import Viewer
@@ -13,7 +13,7 @@ from portal.customers.models import Customer
 from portal.extensions import db
 from portal.search.results import Hit
 from portal.search.sources import READERS_AT_A_TIME, Source, Standing
-from portal.search.titles import holds_words
+from portal.search.titles import holds_words, load_newest
 
 
 def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
@@ -38,10 +38,7 @@ def find_titles(
     if kinds and "customer" not in kinds:
         return 0, []
     found = select_readable(viewer, Customer).where(holds_words(words, Customer.name))  # type: ignore[arg-type]
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Customer.id).subquery())) or 0
-    rows = db.session.scalars(
-        found.order_by(Customer.updated_at.desc(), Customer.id).limit(max(limit, 0)).offset(offset)
-    )
+    total, rows = load_newest(found, Customer, limit, offset)
     return total, [
         Hit(
             id=f"customer:{customer.id}",

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import ColumnElement, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 
 from portal import access
 from portal.access import Viewer
@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.knowledge.models import KINDS, Article
 from portal.search.results import Hit
 from portal.search.sources import READERS_AT_A_TIME, Source, Standing
-from portal.search.titles import holds_words
+from portal.search.titles import holds_words, load_newest
 from portal.vocabulary.models import Category
 
 
@@ -53,8 +53,7 @@ def find_titles(
     found = select_readable(viewer, Article).where(holds_words(words, Article.title, Article.summary))  # type: ignore[arg-type]
     if kinds:
         found = found.where(Article.kind.in_(kinds))
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Article.id).subquery())) or 0
-    rows = db.session.scalars(found.order_by(Article.updated_at.desc(), Article.id).limit(max(limit, 0)).offset(offset))
+    total, rows = load_newest(found, Article, limit, offset)
     return total, [
         Hit(
             id=f"article:{article.id}",

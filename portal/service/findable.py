@@ -12,7 +12,7 @@ from portal.access import Viewer
 from portal.extensions import db
 from portal.search.results import Hit
 from portal.search.sources import READERS_AT_A_TIME, Source, Standing
-from portal.search.titles import holds_words
+from portal.search.titles import holds_words, load_newest
 from portal.service.models import Record
 
 
@@ -43,8 +43,7 @@ def find_titles(
     if kinds and "record" not in kinds:
         return 0, []
     found = select_readable(viewer, Record).where(holds_words(words, Record.subject, Record.number))  # type: ignore[arg-type]
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Record.id).subquery())) or 0
-    rows = db.session.scalars(found.order_by(Record.updated_at.desc(), Record.id).limit(max(limit, 0)).offset(offset))
+    total, rows = load_newest(found, Record, limit, offset)
     return total, [
         Hit(
             id=f"record:{record.id}",
