@@ -21,7 +21,15 @@ from opensearchpy.helpers import scan
 
 from portal.access import Viewer
 from portal.search import corrections, stored, suggestions
-from portal.search.asking import fields_of_words, find_loosely, is_loose, nothing_found, order_of
+from portal.search.asking import (
+    Found,
+    fields_of_words,
+    find_alike,
+    find_loosely,
+    is_loose,
+    nothing_found,
+    order_of,
+)
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.guidance import Guidance, default_guidance
@@ -30,10 +38,10 @@ from portal.search.opensearch.breaker import Breaker
 from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
 from portal.search.opensearch.faults import Faults
 from portal.search.opensearch.layout import index_body
-from portal.search.opensearch.queries import NAMES, Json, planned_query, rights_of, title_queries
+from portal.search.opensearch.queries import NAMES, Json, has_ids, planned_query, rights_of, title_query
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
-from portal.search.query import TypedWord, read_words
-from portal.search.ranking import Field
+from portal.search.query import TypedWord
+from portal.search.ranking import Field, Plan
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -140,19 +148,11 @@ class OpenSearchEngine:
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
-        typed = suggestions.read_typed(text)
+        typed = suggestions.read_typed(viewer, text, self._second)
         if typed is None:
             return ()
-        body = {
-            "query": {
-                "bool": {"filter": [*rights_of(viewer)], "should": title_queries(typed), "minimum_should_match": 1}
-            },
-            "size": suggestions.CANDIDATES,
-            "_source": ["kind", "title", "url", "popularity"],
-            "track_total_hits": False,
-        }
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-        found = [(hit["_score"] or 0.0, hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+        query = title_query(viewer, typed)
+        found = self._documents(query, suggestions.CANDIDATES, ["kind", "title", "url", "popularity"])
         return suggestions.rank(typed, found, limit)
 
     def similar(
@@ -164,28 +164,20 @@ class OpenSearchEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        plan = self._guidance().plan(read_words(text), is_staff=viewer.is_staff)
-        if not plan.matching:
-            return ()
-        query = planned_query(plan, viewer)
-        if kinds:
-            query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
-        if exclude:
-            query["bool"]["must_not"].append({"ids": {"values": list(exclude)}})
-        body = {
-            "query": query,
-            "size": limit,
-            "_source": [*SHOWN, *TEXTS, *(("internal",) if viewer.is_staff else ())],
-            "track_total_hits": False,
-        }
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-        marker = Marker(plan)
-        return tuple(
-            stored.build_hit(
-                hit["_id"], hit["_source"], score=hit["_score"] or 0.0, marker=marker, is_staff=viewer.is_staff
-            )
-            for hit in answer["hits"]["hits"]
-        )
+
+        def find(plan: Plan) -> list[Found]:
+            query = planned_query(plan, viewer)
+            if kinds:
+                query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
+            query["bool"]["must_not"].append(has_ids(exclude))
+            return self._documents(query, limit, [*SHOWN, *TEXTS, *(("internal",) if viewer.is_staff else ())])
+
+        return find_alike(viewer, text, self._guidance(), find)
+
+    def _documents(self, query: Json, size: int, shown: Sequence[str]) -> list[Found]:
+        body = {"query": query, "size": size, "_source": shown, "track_total_hits": False}
+        hits = self._ask(body)["hits"]["hits"]
+        return [(hit["_score"] or 0.0, hit["_id"], hit["_source"]) for hit in hits]
 
     def correct(self, request: SearchRequest) -> str | None:
         """See `SearchEngine.correct`."""
@@ -195,7 +187,7 @@ class OpenSearchEngine:
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
         asked = self._asked(replace(request, explain=True), is_loose=is_loose(request, self._found))
-        own: Json = {"ids": {"values": [document_id]}}
+        own = has_ids([document_id])
 
         def find(*filters: Json) -> Json | None:
             body = {"query": {"bool": {"filter": [own, *filters]}}, "size": 1, "_source": ["gone"]}

@@ -9,7 +9,7 @@ from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
 from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
-from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
+from portal.search.opensearch.queries import Json, any_query, clause_query, constant, has_ids, planned_query, rights_of
 from portal.search.query import Query
 from portal.search.ranking import Plan
 from portal.search.request import SearchRequest
@@ -52,12 +52,12 @@ class Search:
         query = planned_query(plan or self.plan, self.viewer, is_named=self.is_explained)
         left_out = list(self.steering.hidden)
         if self.steering.pinned and with_pinned:
-            ways = [query, _constant_ids(self.steering.pinned)]
+            ways = [query, constant(has_ids(self.steering.pinned), 0.0)]
             query = {"bool": {"filter": rights_of(self.viewer), "must_not": [], "must": [any_query(ways)]}}
         else:
             left_out += self.steering.pinned
         if left_out:
-            query["bool"]["must_not"].append({"ids": {"values": left_out}})
+            query["bool"]["must_not"].append(has_ids(left_out))
         query["bool"]["filter"] += self._operators()
         return query
 
@@ -92,7 +92,7 @@ class Search:
             apart["filter"] = list(self.chosen.values())
         if self.steering.pinned and not order:
             # Facets count what is pinned; it is not ranked among the others.
-            apart["must_not"] = [{"ids": {"values": list(self.steering.pinned)}}]
+            apart["must_not"] = [has_ids(self.steering.pinned)]
         if apart:
             body["post_filter"] = {"bool": apart}
         if order:
@@ -121,12 +121,12 @@ class Search:
     def pinned_body(self) -> Json:
         """Return the request for what is pinned to the words, within rights and chosen filters."""
         filters = [*rights_of(self.viewer), *self._operators(), *self.chosen.values()]
-        query = {"bool": {"filter": [*filters, {"ids": {"values": list(self.steering.pinned)}}]}}
+        query = {"bool": {"filter": [*filters, has_ids(self.steering.pinned)]}}
         return {"query": query, "size": len(self.steering.pinned), "_source": False, "docvalue_fields": ORDERING}
 
     def texts_body(self, ids: Sequence[str]) -> Json:
         """Return the request for all that is shown of these documents."""
-        query = {"bool": {"filter": [*rights_of(self.viewer), {"ids": {"values": list(ids)}}]}}
+        query = {"bool": {"filter": [*rights_of(self.viewer), has_ids(ids)]}}
         return {"query": query, "size": len(ids), "_source": self.shown, "track_total_hits": False}
 
     def pinned(self, answer: Json) -> list[Candidate]:
@@ -209,10 +209,6 @@ def candidate_of(found: Json) -> Candidate:
         helpfulness=float(values.get("helpfulness", (0.5,))[0]),
         read=lambda: found.get("_source", {}),
     )
-
-
-def _constant_ids(ids: Sequence[str]) -> Json:
-    return constant({"ids": {"values": list(ids)}}, 0.0)
 
 
 def matched_fields(found: Json) -> tuple[MatchedField, ...]:
