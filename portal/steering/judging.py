@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.search import evaluation
+from portal.search.answer import first_hits
 from portal.search.engine import SearchEngine
 from portal.search.models import SearchLog
-from portal.search.request import SearchRequest
 from portal.search.results import Hit
 from portal.steering import in_force, judgements, measurements
 from portal.steering.models import Configuration, JudgedQuery, JudgedSet, Judgement
@@ -62,20 +62,9 @@ def run(engine: SearchEngine, query: JudgedQuery, one: Configuration | None, oth
     Raises:
         EngineError: the engine cannot answer.
     """
-    judged_set = query.judged_set
-    base = SearchRequest(
-        viewer=viewer_like(judged_set.viewer_kind),
-        text=query.text,
-        filters=measurements.source_filter(judged_set),
-        size=evaluation.CUT,
-        with_facets=False,
-        with_correction=False,
-    )
-    there = in_force.read()
+    viewer, filters = viewer_like(query.judged_set.viewer_kind), measurements.source_filter(query.judged_set)
     found = [
-        engine.search(
-            replace(base, guidance=replace(there, weights=in_force.weights_of(side.weights if side else {})))
-        ).hits
+        first_hits(engine, viewer, query.text, filters=filters, guidance=in_force.read_with(side), with_highlights=True)
         for side in (one, other)
     ]
     return Sides(found[0], found[1])
