@@ -85,6 +85,38 @@ def interleave(sides: Sides, seed: bytes) -> list[Hit]:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownHit:
+    """A hit of one list: the name it is judged under, and its place in the list before if it stands there, too."""
+
+    hit: Hit
+    name: str
+    twin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShownList:
+    """One of two lists side by side, under its letter."""
+
+    letter: str
+    configuration: str
+    """one or other"""
+    hits: Sequence[ShownHit]
+
+
+def show_lists(sides: Sides, grades: Mapping[str, int], *, has_source: bool, is_swapped: bool) -> list[ShownList]:
+    """Return both lists as A and B; a hit of both is judged in the first."""
+    named = [("one", sides.one), ("other", sides.other)]
+    places: dict[str, int] = {}
+    lists = []
+    for letter, (configuration, hits) in zip("ab", named[::-1] if is_swapped else named, strict=True):
+        names = [judgements.name_of(hit, grades, has_source=has_source) for hit in hits]
+        shown = [ShownHit(hit, name, places.get(hit.id, 0)) for hit, name in zip(hits, names, strict=True)]
+        lists.append(ShownList(letter, configuration, shown))
+        places = {hit.id: place for place, hit in enumerate(hits, start=1)}
+    return lists
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """A query and how far it is judged."""
 

@@ -216,6 +216,26 @@ class Judgement(Base):
     query: Mapped[JudgedQuery] = relationship(back_populates="judgements")
 
 
+class Preference(Base):
+    """Which of two configurations answers a query better, as somebody said who did not know which was which.
+
+    Configurations go by name, so that what was said outlives them; the product's own weights have none.
+    """
+
+    __tablename__ = "preference"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    query_id: Mapped[int] = mapped_column(ForeignKey("judged_query.id", ondelete="CASCADE"), index=True)
+    one_name: Mapped[str] = mapped_column(String(120))
+    other_name: Mapped[str] = mapped_column(String(120))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """A digest of both weights: what was said holds for these."""
+    better: Mapped[str] = mapped_column(String(10))
+    """one, other or same"""
+    by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Measurement(Base):
     """One configuration measured on one set, by judgements or by clicks."""
 
