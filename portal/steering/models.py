@@ -1,11 +1,13 @@
 """What editors put upon the search, and by what they measure it."""
 
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.access import Permission
 from portal.accounts.models import User
 from portal.extensions import Base, now
 
@@ -13,8 +15,19 @@ VIEWERS = ("anonymous", "customer", "agent")
 """Through whose eyes a set of queries is judged and measured."""
 
 
+class OwnerTrouble(StrEnum):
+    """Why nobody answers for a rule any more."""
+
+    GONE = "gone"
+    DISABLED = "disabled"
+    DEMOTED = "demoted"
+
+
 class Steered:
     """What every rule has: whether it is switched on, why, whose it is, and until when."""
+
+    if TYPE_CHECKING:
+        owner: Mapped[User | None]
 
     id: Mapped[int] = mapped_column(primary_key=True)
     is_active: Mapped[bool] = mapped_column(default=True)
@@ -31,6 +44,15 @@ class Steered:
     def is_in_force(self) -> bool:
         """Acts on searches at this moment."""
         return self.is_active and not self.is_expired
+
+    @property
+    def owner_trouble(self) -> OwnerTrouble | None:
+        """Why its owner cannot answer for it; None when all is well.  A rule goes on acting without an owner."""
+        if self.owner is None:
+            return OwnerTrouble.GONE
+        if not self.owner.is_active:
+            return OwnerTrouble.DISABLED
+        return None if self.owner.viewer.can(Permission.STEER_SEARCH) else OwnerTrouble.DEMOTED
 
 
 class Synonym(Steered, Base):
