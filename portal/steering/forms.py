@@ -1,6 +1,6 @@
 """What editors fill in to steer the search.  The operations judge it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, time
 from typing import Any
@@ -21,7 +21,9 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 
+from portal.accounts.models import User
 from portal.search.ranking import WEIGHTS
+from portal.steering.models import Steered
 
 ACTION_NAMES = {
     "pin": _("Pin: the article stands first"),
@@ -48,7 +50,21 @@ class SteeringForm(FlaskForm):
                 self.form_errors.append(sentence)
 
 
-class SynonymForm(SteeringForm):
+class OwnedForm(SteeringForm):
+    """A rule that somebody answers for.  A new one is its maker's; of one that is there, the owner can be changed."""
+
+    owner_id = SelectField(_("Owner"), coerce=lambda given: int(given) if given else None)
+
+    def let_choose(self, rule: Steered, possible: Iterable[User]) -> None:
+        """Offer those who can own the rule, and whoever owns it now."""
+        choices = [SelectChoice(str(user.id), user.name) for user in possible]
+        current = str(rule.owner.id) if rule.owner else ""
+        if current not in {choice.value for choice in choices}:
+            choices.insert(0, SelectChoice(current, rule.owner.name if rule.owner else _("Nobody")))
+        self.owner_id.choices = choices
+
+
+class SynonymForm(OwnedForm):
     """Words that search treats alike."""
 
     words = StringField(_("Words that people type"))
@@ -73,7 +89,7 @@ class LinesForm(SteeringForm):
     )
 
 
-class RuleForm(SteeringForm):
+class RuleForm(OwnedForm):
     """A pin or a hide."""
 
     action = RadioField(
