@@ -7,7 +7,7 @@ from typing import Any
 from flask_babel import gettext
 from sqlalchemy import Select, func, select
 
-from portal.access import Viewer
+from portal.access import STAFF_ROLES, Viewer
 from portal.accounts.models import User
 from portal.errors import Invalid, Missing
 from portal.extensions import db
@@ -63,14 +63,15 @@ def product_ids(slugs: list[str], field: str = "products") -> list[int]:
 
 
 def staff_id(email: str | None) -> int | None:
-    """Return the id of an account by its e-mail address.
+    """Return the id of a member of staff by their e-mail address.
 
     Raises:
-        Invalid: there is none.
+        Invalid: there is none, or the address is a customer's.
     """
     if email is None:
         return None
-    found = db.session.scalar(select(User.id).where(User.with_email(email.strip().lower())))
+    wanted = select(User.id).where(User.with_email(email.strip().lower()), User.role.in_(STAFF_ROLES), User.is_active)
+    found = db.session.scalar(wanted)
     if found is None:
         raise Invalid({"assignee": gettext("assignee: there is no such member of staff.")})
     return found
