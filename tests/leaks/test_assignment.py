@@ -84,7 +84,8 @@ FIXED = {
     "id", "key", "created_at", "number", "source", "external_id", "url", "meta", "digest", "import_digest", "by_id",
     "owner_kind", "owner_id", "record_id", "article_id", "customer_id", "user_id", "token_hash", "stored_name",
     "sha256", "submission", "at", "uploaded_by_id", "is_from_customer", "requested_by_id", "judged_by_id", "views",
-    "hash", "previous_hash", "password_hash", "totp_secret", "email_sealed", "email_index", "requester_id", "html", "sections",
+    "hash", "previous_hash", "password_hash", "totp_secret", "email_sealed", "email_index", "requester_id", "html",
+    "sections",
 }  # fmt: skip
 """Columns of rows that are there which no form or JSON of anybody changes…"""
 EXCEPT = {
