@@ -9,6 +9,7 @@ from sqlalchemy import Select, func, select
 
 from portal.access import STAFF_ROLES, Viewer
 from portal.accounts.models import User
+from portal.declared import looked_for
 from portal.errors import Invalid, Missing
 from portal.extensions import db
 from portal.vocabulary import categories
@@ -26,7 +27,7 @@ def load_list(
     """Return one page of a query, newest first; `args` holds the page and equalities on the model's columns."""
     for name, value in args.items():
         if name not in ("page", "size"):
-            wanted = wanted.where(getattr(model, name) == value)
+            wanted = wanted.where(getattr(model, name) == (looked_for(value) if isinstance(value, str) else value))
     total = db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(model.id).subquery()))
     page, size = args["page"], args["size"]
     rows = db.session.scalars(
