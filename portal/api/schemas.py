@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, fields, validate
 
+from portal.declared import LARGEST_ID
+
 
 class Strict(Schema):
     """Refuses what it does not know, by name."""
@@ -120,7 +122,7 @@ class RecordArgs(PageArgs):
 
     kind = fields.String()
     state = fields.String()
-    customer_id = fields.Integer()
+    customer_id = fields.Integer(validate=validate.Range(1, LARGEST_ID))
     source = fields.String()
     external_id = fields.String()
 
