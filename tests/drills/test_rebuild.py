@@ -19,7 +19,6 @@ from portal.search.current import make_engine
 from portal.settings import Settings
 from tests.drills.caller import Caller
 from tests.drills.drill import make_accounts, make_steady_articles
-from tests.drills.importer import Importer
 from tests.drills.judge import Judge, SessionWatch
 from tests.drills.killed_worker import PLACES
 from tests.drills.ledger import Ledger, Thing
@@ -83,8 +82,7 @@ def judged(place: Embedded, stage: Stage, people: list[Writer | Reader]) -> dict
         person.stop(PATIENCE_S) if isinstance(person, Writer) else person.stop()
     for person in people:
         person.join()
-    importer = Importer(place, seed=1, lines=1)
-    return Judge(place, stage.ledger, stage, importer, SessionWatch(place.ports)).judge(PATIENCE_S)
+    return Judge(place, stage.ledger, stage, SessionWatch(place.ports)).judge(PATIENCE_S)
 
 
 def build_states(place: Embedded) -> dict[str, str]:
