@@ -15,7 +15,7 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
+from sqlalchemy import DateTime, Dialect, MetaData, Table, TypeDecorator, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 
@@ -65,6 +65,17 @@ class Base(DeclarativeBase):
         ),
         type_annotation_map={datetime: Moment()},
     )
+
+
+@event.listens_for(Table, "after_parent_attach")
+def _never_number_twice(table: Table, _: MetaData) -> None:
+    """Let SQLite, like PostgreSQL, give the number of a removed row to no other.
+
+    A reference that somebody still holds, a late job or a tombstone would otherwise mean the wrong object.  Migrations
+    write it as `sqlite_autoincrement=True`.
+    """
+    if table.metadata is Base.metadata and table.autoincrement_column is not None:
+        table.dialect_options["sqlite"]["autoincrement"] = True
 
 
 db = SQLAlchemy(model_class=Base)

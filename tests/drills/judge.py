@@ -200,7 +200,7 @@ class Judge:
         for thing in things:
             row = rows.get(thing.id or 0)
             if row is not None and str(row[name]).split(" ")[0] != thing.marker:
-                # SQLite gives the number of a deleted object to another one.
+                self._ledger.violate(f"{kind} {thing.id} was {thing.marker} and is {row[name]!r}: a number given twice")
                 row = None
             if thing.is_deleted:
                 if row is not None:
