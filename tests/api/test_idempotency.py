@@ -81,6 +81,13 @@ class Sleepers:
         assert self._asleep[name].wait(60)
         assert name not in self.answers, self.answers
 
+    def wake_all(self) -> None:
+        """Leave nobody asleep, whatever the test came to."""
+        for name, thread in self._threads.items():
+            self._woken[name].set()
+            if thread.is_alive():
+                thread.join(60)
+
     def wake(self, name: str) -> tuple[int, dict]:
         self._woken[name].set()
         self._threads[name].join(60)
@@ -90,7 +97,9 @@ class Sleepers:
 @pytest.fixture
 def sleepers(app, people, client_for, monkeypatch):
     browsers = [client_for(people.carol), client_for(people.carol)]
-    return Sleepers(lambda: browsers.pop().post("/api/v1/customers", json=CUSTOMER, headers=KEY), monkeypatch)
+    made = Sleepers(lambda: browsers.pop().post("/api/v1/customers", json=CUSTOMER, headers=KEY), monkeypatch)
+    yield made
+    made.wake_all()
 
 
 @pytest.mark.parametrize("is_done_first", [True, False])
