@@ -5,7 +5,7 @@ write lock at its first write and not before, so that writers queue on the busy 
 """
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask_babel import Babel
@@ -15,9 +15,9 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import DateTime, Dialect, MetaData, Table, TypeDecorator, event
+from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, Table, TypeDecorator, event, or_
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase, registry
+from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, registry
 
 BUSY_TIMEOUT_S = 30
 READING = ("SELECT", "PRAGMA", "EXPLAIN")
@@ -47,6 +47,15 @@ class Moment(TypeDecorator[datetime]):
 def now() -> datetime:
     """Return the present moment, aware and in UTC.  Tests patch the clock here."""
     return datetime.now(UTC)
+
+
+def is_over(moment: QueryableAttribute[datetime | None], *, longest: timedelta) -> ColumnElement[bool]:
+    """Build the condition that a moment, set at most so far ahead, has come.
+
+    One that lies further ahead was set by a clock that was wrong: what waits for it must not wait until it comes.
+    """
+    at = now()
+    return or_(moment <= at, moment > at + 2 * longest)
 
 
 class Base(DeclarativeBase):

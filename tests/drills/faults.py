@@ -75,6 +75,8 @@ CATALOGUE: dict[str, Sequence[tuple[str, str]]] = {
         *(("restart", target) for target in ("web2", "worker2", "queue", "engine", "database")),
         *(("wire", mode.value) for mode in Mode if mode is not Mode.PASS),
         ("read-only", "engine"),
+        ("clock", "web2"),
+        ("clock", "worker1"),
     ),
     "cluster": (
         *(("kill", target) for target in ("node0", "node1", "node2", "web1", "web2", "worker1", "worker2", "queue")),
@@ -83,6 +85,7 @@ CATALOGUE: dict[str, Sequence[tuple[str, str]]] = {
         *(("restart", target) for target in ("node0", "node2", "worker1", "queue")),
         *(("wire", mode.value) for mode in (Mode.CUT, Mode.DEAF, Mode.DOUBLE, Mode.LATE, Mode.REFUSE)),
         ("read-only", "engine"),
+        ("clock", "worker2"),
     ),
 }
 
@@ -125,7 +128,7 @@ class Injector:
         # while.
         if fault.kind == "stop" and fault.target.startswith("node"):
             effects = (Effect.SEARCH_LIMITED,)
-        if fault.kind in ("lock", "full disk", "read-only", "wire"):
+        if fault.kind in ("lock", "full disk", "read-only", "wire", "clock"):
             effects = ()
         if fault.kind == "lock" and fault.seconds > LOCK_PATIENCE_S:
             effects = (Effect.DATABASE_AWAY,)
@@ -179,6 +182,7 @@ class Injector:
             "lock": lambda: cast("Embedded", place).locked_database(),
             "full disk": lambda: cast("Embedded", place).full_disk(),
             "wire": lambda: cast("Production", place).wired(Mode(fault.target)),
+            "clock": lambda: cast("Production", place).wrong_clock(fault.target),
             "read-only": lambda: cast("Production", place).read_only_engine(),
         }
         return lasting[fault.kind]()
