@@ -50,10 +50,14 @@ class SteeringForm(FlaskForm):
                 self.form_errors.append(sentence)
 
 
+def _owner_field() -> SelectField:
+    return SelectField(_("Owner"), coerce=lambda given: int(given) if given else None)
+
+
 class OwnedForm(SteeringForm):
     """A rule that somebody answers for.  A new one is its maker's; of one that is there, the owner can be changed."""
 
-    owner_id = SelectField(_("Owner"), coerce=lambda given: int(given) if given else None)
+    owner_id: SelectField
 
     def let_choose(self, rule: Steered, possible: Iterable[User]) -> None:
         """Offer those who can own the rule, and whoever owns it now."""
@@ -73,6 +77,7 @@ class SynonymForm(OwnedForm):
     is_active = BooleanField(_("In force"), default=True)
     reason = StringField(_("Why"))
     expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
+    owner_id = _owner_field()
 
 
 class LinesForm(SteeringForm):
@@ -114,6 +119,7 @@ class RuleForm(OwnedForm):
     reason = StringField(_("Why"), description=_("Whoever meets the rule later will want to know."))
     expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
     is_active = BooleanField(_("In force"), default=True)
+    owner_id = _owner_field()
 
     def changes(self) -> dict[str, Any]:
         """Return what was filled in; an empty position is the first."""

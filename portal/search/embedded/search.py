@@ -88,7 +88,7 @@ class Search:
             hits=hits,
             facets=counting.result() if counting else {},
             did_you_mean=self._correction(missing) if missing else None,
-            missing_words=tuple(word.text for word in missing),
+            missing_words=corrections.named(self.words, missing),
             rules=self.steering.rules,
             page=request.page,
             size=request.size,
@@ -328,7 +328,7 @@ class Search:
                 _, data = read_stored(self.searcher, address)
                 yield stored.searched_text(data, is_staff=False)
 
-        text = corrections.corrected(self.request.text, missing, near, self._readable)
+        text = corrections.corrected(self.words, missing, near, self._readable)
         if text is None:
             return None
         words = parse(text)

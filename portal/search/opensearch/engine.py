@@ -134,7 +134,7 @@ class OpenSearchEngine:
             hits=hits,
             facets=asked.facets(answer.get("aggregations", {})),
             did_you_mean=self._correction(asked, missing) if missing else None,
-            missing_words=tuple(word.text for word in missing),
+            missing_words=corrections.named(asked.words, missing),
             rules=asked.steering.rules,
             page=request.page,
             size=request.size,
@@ -312,7 +312,7 @@ class OpenSearchEngine:
             for hit in answer["hits"]["hits"]:
                 yield stored.searched_text(hit["_source"], is_staff=False)
 
-        text = corrections.corrected(asked.request.text, missing, near, partial(self._readable, asked))
+        text = corrections.corrected(asked.words, missing, near, partial(self._readable, asked))
         if text is None:
             return None
         again = self._asked(replace(asked.request, text=text))

@@ -27,5 +27,7 @@ export default function judging(form) {
     else if (choice) form.querySelector("button[type=submit]").focus();
   });
   const open = groups.find((group) => !group.querySelector("input:checked"));
-  if (open) focus(open);
+  // Where a list is chosen, one looks at both from their beginning.
+  if (form.querySelector("[data-key]")) groups[0]?.querySelector("input").focus({ preventScroll: true });
+  else if (open) focus(open);
 }
