@@ -1,5 +1,7 @@
 """Who has a record open, and who is answering it: short-lived rows that colleagues are shown.
 
+Files whose text can be read since, presentations and OpenDocument texts, wait for the worker to read them.
+
 Revision ID: 0005
 Revises: 0004
 """
@@ -25,6 +27,13 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["user_id"], ["user.id"], name=op.f("fk_presence_user_id_user"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("record_id", "user_id", name=op.f("pk_presence")),
+    )
+    attachment = sa.table("attachment", sa.column("file_name"), sa.column("text_state"))
+    name = sa.func.lower(attachment.c.file_name)
+    op.execute(
+        sa.update(attachment)
+        .where(attachment.c.text_state == "none", sa.or_(name.like("%.pptx"), name.like("%.odt")))
+        .values(text_state="pending")
     )
 
 
