@@ -204,6 +204,8 @@ POLICY = {
     "GET /steering/sets/<int:set_id>/qrels.tsv": EDITOR,
     "GET /steering/judging/<int:query_id>": EDITOR,
     "POST /steering/judging/<int:query_id>": EDITOR,
+    "GET /steering/judging/<int:query_id>/lists": EDITOR,
+    "POST /steering/judging/<int:query_id>/lists": EDITOR,
     "GET /steering/configurations": EDITOR,
     "POST /steering/configurations": EDITOR,
     "GET /steering/configurations/<int:configuration_id>": EDITOR,

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import request, url_for
 from flask.views import MethodView
+from flask_babel import gettext
 from flask_smorest import Blueprint
 from sqlalchemy.orm import selectinload
 
@@ -12,6 +13,7 @@ from portal.accounts.guard import current_viewer, needs
 from portal.api.idempotency import HEADER, idempotent
 from portal.api.resources import category_id, load_list, product_ids, staff_id, text_of
 from portal.api.schemas import EntryIn, EntryOut, RecordArgs, RecordIn, RecordOut, RecordPatch, page_of
+from portal.errors import Invalid
 from portal.service import entries, reading, records
 from portal.service.findable import select_readable
 from portal.service.models import Entry, Record
@@ -75,6 +77,9 @@ def _changes(given: dict[str, Any], viewer: Viewer) -> dict[str, Any]:
         slug = changes.pop("product")
         changes["product_id"] = None if slug is None else product_ids([slug], "product")[0]
     if "assignee" in changes:
+        # Before anybody is looked up: whoever may not assign would learn which addresses have an account.
+        if not viewer.is_staff:
+            raise Invalid({"assignee": gettext("This field cannot be set here.")})
         changes["assignee_id"] = staff_id(changes.pop("assignee"))
     return changes
 

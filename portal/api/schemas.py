@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, fields, validate
 
+from portal.declared import LARGEST_ID
+
 
 class Strict(Schema):
     """Refuses what it does not know, by name."""
@@ -127,7 +129,7 @@ class RecordArgs(SourcedArgs):
     """Which records."""
 
     state = fields.String()
-    customer_id = fields.Integer()
+    customer_id = fields.Integer(validate=validate.Range(1, LARGEST_ID))
 
 
 class RecordFields(Schema):

@@ -19,7 +19,7 @@ from portal.accounts.models import User
 from portal.accounts.sign_in import find_user
 from portal.customers import batches as customer_batches
 from portal.customers.models import Contact, Customer
-from portal.demo import searches, timeline
+from portal.demo import searches, steering, timeline
 from portal.demo.content import (
     LINK,
     WrittenArticle,
@@ -136,6 +136,7 @@ def load_demo(*, settings: Settings, at: datetime | None = None) -> Loaded:
     loaded.added["users"] += _load_own_customer()
     loaded.added["articles"] = _load_articles(words, _accounts(), by=editor, at=at)
     loaded.added["records"] = _load_records(words, _accounts(), by=staff["marcus"].viewer, at=at)
+    loaded.added |= steering.load(_known(Article, [one.id for one in read_articles()]), by=editor, at=at)
     own = select(Record.id).where(Record.source == SOURCE).order_by(Record.id).limit(SEARCHED_BEFORE)
     loaded.added["searches"] = searches.load(at=at, requests=db.session.scalars(own).all())
     accounts = _accounts()

@@ -23,6 +23,7 @@ from portal.reports.searches import Scope, load_counts
 from portal.service import reading
 from portal.service.models import Record
 from portal.settings import Settings
+from portal.steering import configurations, judgements, rules
 
 WRITTEN = read_articles()
 
@@ -42,11 +43,19 @@ def by_id(external_id: str) -> Article:
 def test_the_demo_is_loaded_once(app: Flask, settings: Settings):
     loaded = load_demo(settings=settings)
     assert loaded.added.pop("searches") > 300
-    assert loaded.added == {"users": 5, "customers": 40, "articles": len(WRITTEN), "records": len(read_records())}
+    assert loaded.added == {
+        "users": 5,
+        "customers": 40,
+        "articles": len(WRITTEN),
+        "records": len(read_records()),
+        "rules": 3,
+        "judged queries": 12,
+    }
     check_people()
     check_articles()
     check_records()
     check_searches()
+    check_steering()
 
     before = everything()
     again = load_demo(settings=settings, at=now() + timedelta(days=3))
@@ -62,6 +71,20 @@ def check_searches() -> None:
     assert counts.empty
     assert counts.reworded
     assert counts.requests
+
+
+def check_steering() -> None:
+    found = {(rule.action, rule.words): rule for rule in rules.load_all()}
+    assert set(found) == {("pin", "refund"), ("pin", "保修"), ("hide", "daily closing")}
+    assert found["hide", "daily closing"].expires_at is not None
+    assert all(rule.is_in_force and rule.reason and rule.owner for rule in found.values())
+    (judged_set,) = judgements.load_sets()
+    judged, unjudged = judgements.load_judged(judged_set)
+    assert (len(judged), unjudged) == (12, 0)
+    assert {query.language for query in judged_set.queries} == {"en", "zh"}
+    assert judgements.find_unknown({name for query in judged for name in query.relevance}) == []
+    assert configurations.find_active() is None
+    assert [one.name for one in configurations.load_all()] == ["Titles count more"]
 
 
 def check_people() -> None:
