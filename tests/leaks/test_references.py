@@ -30,6 +30,8 @@ MISSING_ID = 2000000001
 OPEN = "whoever may fill this in may see all there is to choose"
 TOLD_APART = {
     ("RuleForm", "article"): OPEN,
+    ("RuleForm", "owner_id"): OPEN,
+    ("SynonymForm", "owner_id"): OPEN,
     ("CategoryForm", "parent_id"): OPEN,
     ("ProductForm", "family_id"): OPEN,
     ("MergeForm", "into"): OPEN,
@@ -42,6 +44,7 @@ TOLD_APART = {
     ("DetailsForm", "product_id"): OPEN,
     ("DetailsForm", "category_id"): OPEN,
     ("DetailsForm", "customer_id"): OPEN,
+    ("BulkForm", "number"): OPEN,
     ("ArticleIn", "category"): OPEN,
     ("ArticleIn", "products"): OPEN,
     ("ArticleIn", "external_id"): "a name of the caller's own making",
@@ -142,6 +145,11 @@ def tries(app, people, client_for, house):
         ("DetailsForm", "contact_id"): (form(carol, f"{page}/details", "contact_id", details), contact.id, MISSING_ID),
         ("DetailsForm", "assignee_id"): (
             form(carol, f"{page}/details", "assignee_id", details),
+            people.bob.user_id,
+            MISSING_ID,
+        ),
+        ("BulkForm", "assignee_id"): (
+            form(carol, "/desk/changes", "assignee_id", {"record": f"{own.number}.{own.version}"}),
             people.bob.user_id,
             MISSING_ID,
         ),
