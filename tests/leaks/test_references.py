@@ -15,9 +15,9 @@ from wtforms import Form
 from portal.app import ROOT
 from portal.customers.models import Contact
 from portal.extensions import db
-from portal.knowledge import articles
+from portal.knowledge import rights
 from portal.knowledge.models import Article
-from portal.service import records
+from portal.service import reading
 from portal.service.models import Record
 from portal.vocabulary.models import Category
 from tests.leaks.house import House, build
@@ -30,6 +30,8 @@ MISSING_ID = 2000000001
 OPEN = "whoever may fill this in may see all there is to choose"
 TOLD_APART = {
     ("RuleForm", "article"): OPEN,
+    ("RuleForm", "owner_id"): OPEN,
+    ("SynonymForm", "owner_id"): OPEN,
     ("CategoryForm", "parent_id"): OPEN,
     ("ProductForm", "family_id"): OPEN,
     ("MergeForm", "into"): OPEN,
@@ -42,6 +44,7 @@ TOLD_APART = {
     ("DetailsForm", "product_id"): OPEN,
     ("DetailsForm", "category_id"): OPEN,
     ("DetailsForm", "customer_id"): OPEN,
+    ("BulkForm", "number"): OPEN,
     ("ArticleIn", "category"): OPEN,
     ("ArticleIn", "products"): OPEN,
     ("ArticleIn", "external_id"): "a name of the caller's own making",
@@ -116,7 +119,7 @@ def tries(app, people, client_for, house):
     draft = db.session.query(Article).filter_by(owner_id=people.dora.user_id, state="draft", is_shared=False).first()
     shared = db.session.query(Article).filter_by(state="draft", is_shared=True).first()
     assert not people.carol.viewer.may_read(draft.readers)
-    assert articles.may_edit(shared, people.carol.viewer)
+    assert rights.may_edit(shared, people.carol.viewer)
     api, details = "/api/v1/records", {"subject": "x", "version": str(own.version)}
     page = f"/records/{own.number}"
     own_contact = {"kind": "company", "name": "x"}
@@ -142,6 +145,11 @@ def tries(app, people, client_for, house):
         ("DetailsForm", "contact_id"): (form(carol, f"{page}/details", "contact_id", details), contact.id, MISSING_ID),
         ("DetailsForm", "assignee_id"): (
             form(carol, f"{page}/details", "assignee_id", details),
+            people.bob.user_id,
+            MISSING_ID,
+        ),
+        ("BulkForm", "assignee_id"): (
+            form(carol, "/desk/changes", "assignee_id", {"record": f"{own.number}.{own.version}"}),
             people.bob.user_id,
             MISSING_ID,
         ),
@@ -230,7 +238,7 @@ def links_of(people):
     return (
         (own.customer_id, own.contact_id, own.assignee_id, own.category_id),
         [link.article_id for link in own.article_links],
-        [record.number for record in records.load_linked(people.carol.viewer, own)],
+        [record.number for record in reading.load_linked(people.carol.viewer, own)],
         (shared.owner_id, shared.translation_of_id),
         [(row.id, row.name) for row in moved],
         db.session.query(Record).filter_by(customer_id=people.company_b).count(),
