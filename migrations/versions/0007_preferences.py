@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
@@ -25,6 +25,7 @@ def upgrade() -> None:
             ["query_id"], ["judged_query.id"], name=op.f("fk_preference_query_id_judged_query"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_preference")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("preference", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_preference_query_id"), ["query_id"], unique=False)

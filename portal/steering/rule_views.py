@@ -254,8 +254,7 @@ def _changes(form: SteeringForm) -> dict[str, Any]:
 def _saved(kind: str, object_id: int) -> Response:
     if request.form.get("then") == "preview":
         return begin_preview(kind, object_id)
-    steps = journal.load_steps(kind, object_id, most=1)
-    _flash_undo(gettext("The rule is saved. It acts within five seconds."), steps[0].id if steps else None)
+    _flash_undo(gettext("The rule is saved. It acts within five seconds."), _latest_step(kind, object_id))
     return redirect(url_for(f".all_{kind}s"), 303)
 
 
@@ -270,8 +269,14 @@ def _switch(kind: str, thing: Synonym | SearchRule, *, is_active: bool) -> Respo
         flash(str(invalid), "danger")
     else:
         on, off = gettext("The rule is in force within five seconds."), gettext("The rule rests.")
-        _flash_undo(on if is_active else off, journal.load_steps(kind, object_id, most=1)[0].id)
+        _flash_undo(on if is_active else off, _latest_step(kind, object_id))
     return redirect(_place(kind, object_id), 303)
+
+
+def _latest_step(kind: str, object_id: int) -> int | None:
+    """Return the step that can be taken back; a rule older than its journal, in which nothing changed, has none."""
+    steps = journal.load_steps(kind, object_id, most=1)
+    return steps[0].id if steps else None
 
 
 def _flash_undo(sentence: str, step_id: int | None) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from portal.accounts import passwords
 from portal.accounts.sign_in import find_user
 from portal.cli import main
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.demo.content import read_articles, read_records
 from portal.demo.load import PEOPLE, SOURCE, load_demo
 from portal.errors import OperationError
@@ -20,7 +20,7 @@ from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.outbox import OutboxRow
 from portal.reports.searches import Scope, load_counts
-from portal.service import records
+from portal.service import reading
 from portal.service.models import Record
 from portal.settings import Settings
 from portal.steering import configurations, judgements, rules
@@ -98,7 +98,7 @@ def check_people() -> None:
     assert customer is not None
     company = customers.own(customer.viewer)
     assert company is not None
-    assert "customer@demo.example" in customers.emails(company)
+    assert "customer@demo.example" in contacts.emails(company)
     own = db.session.scalars(select(Record).where(Record.customer_id == company.id)).all()
     assert len(own) >= 8
     assert {"open", "waiting", "closed"} <= {record.state for record in own}
@@ -131,7 +131,7 @@ def check_records() -> None:
     assert found.contact is not None
     assert found.contact.name == "Jana Krüger"
     assert found.serial_number.startswith("CT-")
-    assert [article.external_id for article in records.load_articles(agent.viewer, found)]
+    assert [article.external_id for article in reading.load_articles(agent.viewer, found)]
     assert any(entry.is_internal for entry in found.entries)
     assert any(entry.is_from_customer for entry in found.entries)
     numbers = db.session.scalars(select(Record.number).order_by(Record.created_at)).all()

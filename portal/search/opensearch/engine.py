@@ -57,9 +57,9 @@ from portal.search.results import (
 )
 from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange, page_of
 
-READ_TIMEOUT_S = 1.5
+READ_TIMEOUT_S = 0.9
+"""So long a reader waits for an engine that does not answer, all addresses together."""
 ADMIN_TIMEOUT_S = 30.0
-HEALTH_TIMEOUT_S = 2.0
 WALK_STEP = 5_000
 MOST_REMEMBERED = 20_000
 REFRESH_INTERVAL = "1s"
@@ -86,9 +86,11 @@ class OpenSearchEngine:
         self._second = second or SecondStage()
         self._faults = Faults(", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts))
         several = len(hosts) > 1
+        self._is_for_readers = not for_writing
+        self._patience_s = READ_TIMEOUT_S / 2 if several else READ_TIMEOUT_S
         self._client = OpenSearch(
             hosts=list(hosts),
-            timeout=WRITE_TIMEOUT_S if for_writing else READ_TIMEOUT_S,
+            timeout=WRITE_TIMEOUT_S if for_writing else self._patience_s,
             # A second address is worth one try; more would pile up on a cluster in trouble.
             max_retries=1 if several else 0,
             retry_on_timeout=several and not for_writing,
@@ -97,7 +99,7 @@ class OpenSearchEngine:
             ca_certs=str(ca) if ca else None,
         )
         self._bulk = Bulk(self._client, self._faults)
-        self._breaker = Breaker()
+        self._breaker = Breaker(self._probe)
         self._readable_terms: set[tuple[frozenset[str], str]] = set()
 
     # Reading
@@ -254,13 +256,13 @@ class OpenSearchEngine:
         """See `SearchEngine.health`."""
         try:
             with self._answering():
-                version = self._client.info(params={"request_timeout": HEALTH_TIMEOUT_S})["version"]["number"]
+                version = self._client.info(params={"request_timeout": self._patience_s})["version"]["number"]
             live = self.live_index()
             if live is None:
                 raise IndexMissing(self._faults.no_index())
             with self._answering():
                 state = self._client.cluster.health(
-                    index=self._own(live), params={"request_timeout": HEALTH_TIMEOUT_S, "timeout": "1s"}
+                    index=self._own(live), params={"request_timeout": self._patience_s, "timeout": "500ms"}
                 )["status"]
             if state == "red":
                 raise EngineDown(f"OpenSearch at {self._faults.hosts} is recovering the index {live!r}.")
@@ -431,6 +433,7 @@ class OpenSearchEngine:
 
     def close(self) -> None:
         """See `SearchEngine.close`."""
+        self._breaker.close()
         self._client.close()
 
     # Names and faults
@@ -444,26 +447,33 @@ class OpenSearchEngine:
         return name
 
     def _read(self, ask: Callable[[], Any]) -> Json:
-        """Ask once, unless the breaker is open; note how it went."""
-        self._breaker.enter()
-        try:
+        """Ask once, unless the breaker is open."""
+        with self._answering():
             answer: Json = ask()
-        except OpenSearchException as error:
-            translated = self._faults.translated(error)
-            if isinstance(translated, EngineDown) and not isinstance(translated, IndexMissing):
-                self._breaker.failed()
-            else:
-                self._breaker.succeeded()
-            raise translated from None
-        self._breaker.succeeded()
         return answer
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
+        """Translate faults.  For readers the first wait in vain opens the breaker; a writer is never kept away."""
+        if self._breaker.is_open:
+            raise EngineDown(self._faults.not_asked())
         try:
             yield
         except OpenSearchException as error:
-            raise self._faults.translated(error) from None
+            translated = self._faults.translated(error)
+            is_down = isinstance(translated, EngineDown) and not isinstance(translated, IndexMissing)
+            if is_down and self._is_for_readers:
+                self._breaker.failed()
+            raise translated from None
+
+    def _probe(self) -> None:
+        """Ask for a number that takes every shard.  Raises `EngineDown` as long as readers would have to wait."""
+        try:
+            self._client.count(index=self._prefix, params={"request_timeout": READ_TIMEOUT_S})
+        except OpenSearchException as error:
+            translated = self._faults.translated(error)
+            if isinstance(translated, EngineDown) and not isinstance(translated, IndexMissing):
+                raise translated from None
 
 
 def _admin() -> Json:
