@@ -95,7 +95,8 @@ def poisoned(library: Library, people: People) -> Library:
     for log in db.session.query(SearchLog):
         log.key = next(shares)[:200]
     for judged in db.session.query(JudgedQuery):
-        judged.text = f"{COMMON} {PAYLOADS[0]}"  # It is searched for as it stands, operators and all.
+        # It is searched for as it stands, in the source that its set names.
+        judged.text, judged.judged_set.source = f"{COMMON} {PAYLOADS[0]}", ""
     details = {"key": SHARES[0]}
     audit.append("thing.done", by=people.fred.viewer, kind="record", object_id=1, details=details)
     outbox.record(*db.session.query(Article), *db.session.query(Record), *db.session.query(Customer))
