@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, tuple_, update
 
-from portal.extensions import db, now
+from portal.extensions import db, is_over, now
 from portal.outbox import OutboxRow, is_pending
 
 LEASE = timedelta(seconds=30)
+LONGEST_RETRY = timedelta(minutes=1)
+LONGEST_ASIDE = timedelta(hours=6)
 LONGEST_REASON = 500
 
 
@@ -75,12 +77,11 @@ class Claim:
 
 def claim(holder: str, *, limit: int, is_bulk: bool) -> list[Claim]:
     """Take up to `limit` rows that are due, those changed first first.  Single saves and bulk are taken apart."""
-    at = now()
     is_due = and_(
         is_pending(),
         OutboxRow.is_bulk.is_(is_bulk),
-        or_(OutboxRow.not_before.is_(None), OutboxRow.not_before <= at),
-        or_(OutboxRow.leased_until.is_(None), OutboxRow.leased_until <= at),
+        _may_be_tried(),
+        or_(OutboxRow.leased_until.is_(None), is_over(OutboxRow.leased_until, longest=LEASE)),
     )
     # Looked at first without a write, so that an idle sweep takes no lock on SQLite.
     if db.session.scalar(select(1).where(is_due).limit(1)) is None:
@@ -97,7 +98,7 @@ def claim(holder: str, *, limit: int, is_bulk: bool) -> list[Claim]:
     rows = db.session.execute(
         update(OutboxRow)
         .where(tuple_(OutboxRow.kind, OutboxRow.object_id).in_(select(due.c.kind, due.c.object_id)))
-        .values(leased_until=at + LEASE, leased_by=holder)
+        .values(leased_until=now() + LEASE, leased_by=holder)
         .returning(OutboxRow.kind, OutboxRow.object_id, OutboxRow.version, OutboxRow.attempts)
         .execution_options(synchronize_session=False)
     ).all()
@@ -176,16 +177,17 @@ def release_all(holder: str) -> None:
     db.session.commit()
 
 
+def _may_be_tried() -> ColumnElement[bool]:
+    return or_(
+        OutboxRow.not_before.is_(None),
+        and_(OutboxRow.last_error.is_(None), is_over(OutboxRow.not_before, longest=LONGEST_RETRY)),
+        is_over(OutboxRow.not_before, longest=LONGEST_ASIDE),
+    )
+
+
 def due_count() -> int:
     """Return how many rows could be worked on now or are being worked on: pending, and not waiting for a later try."""
-    return (
-        db.session.scalar(
-            select(func.count())
-            .select_from(OutboxRow)
-            .where(is_pending(), or_(OutboxRow.not_before.is_(None), OutboxRow.not_before <= now()))
-        )
-        or 0
-    )
+    return db.session.scalar(select(func.count()).select_from(OutboxRow).where(is_pending(), _may_be_tried())) or 0
 
 
 def _let_go(holder: str, keys: list[tuple[str, int]]) -> None:

@@ -21,7 +21,7 @@ from indexer.documents import KINDS, Refusal, build_batch, document_id
 from indexer.shaping import MOST_PROCESSES, Shaped, ShaperDied, Shapers, processors
 from indexer.sync import in_parts
 from portal import outbox
-from portal.extensions import db, now
+from portal.extensions import db, is_over, now
 from portal.outbox import OutboxRow
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, SearchEngine
@@ -72,7 +72,7 @@ class Rebuild:
                 IndexBuild.state.in_(BUILDING),
                 or_(
                     IndexBuild.leased_until.is_(None),
-                    IndexBuild.leased_until <= now(),
+                    is_over(IndexBuild.leased_until, longest=LEASE),
                     self._is_mine(),
                     IndexBuild.leased_by == (build.leased_by if gone else None),
                 ),

@@ -18,7 +18,7 @@ from typing import TypeVar
 from sqlalchemy import select, update
 
 from indexer import claims
-from indexer.claims import Claim
+from indexer.claims import LONGEST_ASIDE, LONGEST_RETRY, Claim
 from indexer.documents import Refusal, build_batch, size_of
 from portal.extensions import db, now
 from portal.search.document import Document, Ready, Tombstone
@@ -35,9 +35,7 @@ DRAINED_ROWS = 200
 """Between so many documents of bulk work a single save is looked for."""
 WRITE_BYTES = 8 * 1024 * 1024
 FIRST_RETRY = timedelta(seconds=1)
-LONGEST_RETRY = timedelta(minutes=1)
 FIRST_ASIDE = timedelta(minutes=1)
-LONGEST_ASIDE = timedelta(hours=6)
 Item = TypeVar("Item", Document | Tombstone, Document | Tombstone | Ready)
 SEVERITY = (Outcome.DONE, Outcome.SUPERSEDED, Outcome.RETRY, Outcome.REFUSED)
 

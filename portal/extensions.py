@@ -5,7 +5,7 @@ write lock at its first write and not before, so that writers queue on the busy 
 """
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flask_babel import Babel
@@ -15,9 +15,21 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import DateTime, Dialect, MetaData, TypeDecorator, event
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Dialect,
+    MetaData,
+    Select,
+    Table,
+    TypeDecorator,
+    event,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase, registry
+from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, registry
 
 BUSY_TIMEOUT_S = 30
 READING = ("SELECT", "PRAGMA", "EXPLAIN")
@@ -49,6 +61,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def is_over(moment: QueryableAttribute[datetime | None], *, longest: timedelta) -> ColumnElement[bool]:
+    """Build the condition that a moment, set at most so far ahead, has come.
+
+    One that lies further ahead was set by a clock that was wrong: what waits for it must not wait until it comes.
+    """
+    at = now()
+    return or_(moment <= at, moment > at + 2 * longest)
+
+
 class Base(DeclarativeBase):
     """What every model inherits; constraint names are fixed so that migrations can speak of them."""
 
@@ -67,12 +88,28 @@ class Base(DeclarativeBase):
     )
 
 
+@event.listens_for(Table, "after_parent_attach")
+def _never_number_twice(table: Table, _: MetaData) -> None:
+    """Let SQLite, like PostgreSQL, give the number of a removed row to no other.
+
+    A reference that somebody still holds, a late job or a tombstone would otherwise mean the wrong object.  Migrations
+    write it as `sqlite_autoincrement=True`.
+    """
+    if table.metadata is Base.metadata and table.autoincrement_column is not None:
+        table.dialect_options["sqlite"]["autoincrement"] = True
+
+
 db = SQLAlchemy(model_class=Base)
 login = LoginManager()
 csrf = CSRFProtect()
 migrate = Migrate(render_as_batch=True, compare_type=True)
 babel = Babel()
 limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, storage_uri="memory://")
+
+
+def count_rows(wanted: Select[Any], column: Any) -> int:
+    """Return how many rows a query gives; only `column` of them is read."""
+    return db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(column).subquery())) or 0
 
 
 @event.listens_for(Engine, "connect")

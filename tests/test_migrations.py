@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from flask import Flask
 
 from portal.accounts.models import APIToken
@@ -77,3 +78,59 @@ def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_th
     with db.engine.connect() as connection:
         assert connection.scalar(sa.text('SELECT email FROM "user" WHERE id = 7')) == "zoe@example.com"
         assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
+
+
+def test_every_table_that_numbers_its_rows_counts_on_for_ever(empty_portal: Flask):
+    """A migration that makes a table anew, or a new table, must not lose it: reflection does not tell."""
+    if db.engine.dialect.name != "sqlite":
+        return
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    numbered = {table.name for table in db.metadata.tables.values() if table.autoincrement_column is not None}
+    assert {"article", "record", "customer", "user", "tag", "attachment"} <= numbered
+    assert counting() == numbered
+    assert "audit_entry" not in numbered
+
+
+def test_numbers_of_the_first_versions_are_never_given_again(empty_portal: Flask):
+    """What was removed before the update may still be named in the outbox, the audit log or a kept answer."""
+    flask_migrate.upgrade(directory=MIGRATIONS, revision="0004")
+    at = "2026-01-01 00:00:00"
+    rows: dict[str, dict[str, object]] = {
+        "outbox": {"kind": "record", "object_id": 41, "version": 2, "indexed_version": 2, "changed_at": at}
+        | {"is_bulk": False, "attempts": 0},
+        "audit_entry": {"id": 1, "at": at, "action": "customer.deleted", "object_kind": "customer", "object_id": 57}
+        | {"details": "{}", "previous_hash": "0", "hash": "1"},
+        "idempotency_key": {"id": 3, "owner": "user:1", "key": "k", "fingerprint": "f", "reference": "article:73"}
+        | {"created_at": at},
+        "tag": {"id": 19, "name": "Printer", "slug": "printer"},
+    }
+    with db.engine.begin() as connection:
+        for table, row in rows.items():
+            columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    if db.engine.dialect.name != "sqlite":
+        return
+    with db.engine.begin() as connection:
+        given = {row.name: row.seq for row in connection.execute(sa.text("SELECT name, seq FROM sqlite_sequence"))}
+        assert (given["record"], given["customer"], given["article"]) == (41, 57, 73)
+        assert (given["tag"], given["idempotency_key"]) == (19, 3)
+        connection.execute(sa.text("DELETE FROM tag WHERE id = 19"))
+        assert connection.scalar(sa.text("INSERT INTO tag (name, slug) VALUES ('New', 'new') RETURNING id")) == 20
+
+
+def test_a_table_that_a_later_migration_makes_anew_counts_on(empty_portal: Flask):
+    if db.engine.dialect.name != "sqlite":
+        return
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    with db.engine.begin() as connection:
+        operations = Operations(MigrationContext.configure(connection))
+        with operations.batch_alter_table("tag", recreate="always") as batch:
+            batch.alter_column("name", existing_type=sa.String(120), type_=sa.String(130))
+    assert "tag" in counting()
+
+
+def counting() -> set[str]:
+    with db.engine.connect() as connection:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '% AUTOINCREMENT%'"
+        return set(connection.execute(sa.text(query)).scalars())

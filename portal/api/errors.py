@@ -1,5 +1,6 @@
 """One answer for everything that goes wrong: JSON under `/api/`, a page elsewhere."""
 
+import errno
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,10 @@ CODES = {
 }
 
 
+NO_ROOM = ("disk is full", "No space left")
+"""How SQLite and PostgreSQL say it."""
+
+
 def init_app(app: Flask) -> None:
     """Answer every error in the one shape."""
     app.register_error_handler(HTTPException, answer_http_error)
@@ -45,6 +50,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Forbidden, _answer_forbidden)
     app.register_error_handler(OperationalError, _answer_without_database)
     app.register_error_handler(InterfaceError, _answer_without_database)
+    app.register_error_handler(OSError, _answer_system_error)
     app.register_error_handler(Exception, _answer_fault)
 
 
@@ -103,6 +109,8 @@ def _answer_forbidden(_error: Forbidden) -> ResponseReturnValue:
 
 def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
     """Say that the database is away.  Whether it took a commit just before is unknown; a repetition by key is safe."""
+    if any(words in str(error.orig) for words in NO_ROOM):
+        return _answer_without_room()
     # The text of the error quotes what was about to be written; its first line only says what the database said.
     log.warning("the database cannot be used", reason=str(error.orig).partition("\n")[0][:200])
     # Who is asking cannot be looked up now, neither here nor by the page.
@@ -112,6 +120,23 @@ def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
         "The database cannot be reached at the moment. "
         "Try again in a minute; what you were saving may not have been saved."
     )
+    return _unavailable(sentence)
+
+
+def _answer_system_error(error: OSError) -> ResponseReturnValue:
+    return _answer_without_room() if error.errno in (errno.ENOSPC, errno.EDQUOT) else _answer_fault(error)
+
+
+def _answer_without_room() -> ResponseReturnValue:
+    """Say that the disk is full: whatever was begun is taken back, and reading goes on."""
+    log.error("the disk is full", method=request.method, endpoint=request.endpoint)
+    db.session.rollback()
+    return _unavailable(
+        gettext("There is no room left on the server, so nothing was saved. Keep your text and try again later.")
+    )
+
+
+def _unavailable(sentence: str) -> ResponseReturnValue:
     answer = make_response(problem(503, sentence) if is_api() else _page(503, sentence))
     answer.headers["Retry-After"] = RETRY_AFTER_S
     return answer

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Response, jsonify, make_response, request
 from flask_babel import gettext
-from sqlalchemy import ColumnElement, and_, delete, event, select, update
+from sqlalchemy import ColumnElement, and_, delete, event, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -140,7 +140,11 @@ def _repeat(owner: str, key: str, fingerprint: str) -> Taken | Response:
             update(IdempotencyKey)
             .where(
                 IdempotencyKey.id == taken.id,
-                IdempotencyKey.created_at < taken.since - ABANDONED,
+                # One that was taken later than now was taken by a clock that was wrong.
+                or_(
+                    IdempotencyKey.created_at < taken.since - ABANDONED,
+                    IdempotencyKey.created_at > taken.since + ABANDONED,
+                ),
                 # It may have been done just now, between the look at it and this statement.
                 IdempotencyKey.reference.is_(None),
                 IdempotencyKey.status.is_(None),

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
 from portal.access import STAFF_ROLES, Viewer
 from portal.accounts.models import User
 from portal.declared import looked_for
 from portal.errors import Invalid, Missing
-from portal.extensions import db
+from portal.extensions import count_rows, db
 from portal.vocabulary import categories
 from portal.vocabulary.models import Product
 
@@ -28,12 +28,12 @@ def load_list(
     for name, value in args.items():
         if name not in ("page", "size"):
             wanted = wanted.where(getattr(model, name) == (looked_for(value) if isinstance(value, str) else value))
-    total = db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(model.id).subquery()))
+    total = count_rows(wanted, model.id)
     page, size = args["page"], args["size"]
     rows = db.session.scalars(
         wanted.order_by(model.updated_at.desc(), model.id.desc()).limit(size).offset((page - 1) * size)
     )
-    return {"total": total or 0, "page": page, "size": size, "items": [shape(row) for row in rows]}
+    return {"total": total, "page": page, "size": size, "items": [shape(row) for row in rows]}
 
 
 def category_id(slug: str | None, viewer: Viewer) -> int | None:

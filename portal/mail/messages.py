@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from portal.encryption import Sealed, seal, unseal
-from portal.extensions import db, now
+from portal.extensions import db, is_over, now
 from portal.mail.models import Message
 from portal.mail.transport import DeliveryError, open_transport
 from portal.settings import Settings
@@ -144,8 +144,8 @@ def _is_due() -> ColumnElement[bool]:
     return and_(
         Message.sent_at.is_(None),
         Message.attempts < MOST_ATTEMPTS,
-        Message.not_before <= now(),
-        or_(Message.leased_until.is_(None), Message.leased_until < now()),
+        is_over(Message.not_before, longest=LONGEST_PAUSE),
+        or_(Message.leased_until.is_(None), is_over(Message.leased_until, longest=LEASE)),
     )
 
 

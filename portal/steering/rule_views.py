@@ -13,7 +13,7 @@ from portal.accounts.guard import current_viewer, needs
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
 from portal.search import indices
-from portal.steering import configurations, journal, judgements, previews, rules, synonyms
+from portal.steering import configurations, journal, judgements, owners, previews, rules, synonyms
 from portal.steering.forms import LinesForm, RuleForm, SteeringForm, SynonymForm
 from portal.steering.models import Preview, SearchRule, Synonym
 
@@ -41,6 +41,7 @@ def overview() -> str:
 def all_synonyms() -> ResponseReturnValue:
     """Show the synonyms with the form for a new one."""
     form = SynonymForm()
+    del form.owner_id
     made: list[Synonym] = []
     if _is_saved(form, lambda: made.append(synonyms.save(None, by=current_viewer(), changes=_changes(form)))):
         return _saved("synonym", made[0].id)
@@ -71,6 +72,7 @@ def one_synonym(synonym_id: int) -> ResponseReturnValue:
     """Change a synonym."""
     found = _synonym(synonym_id)
     form = SynonymForm(data={field: getattr(found, field) for field in synonyms.FIELDS})
+    form.let_choose(found, owners.load_possible())
     if _is_saved(form, lambda: synonyms.save(found, by=current_viewer(), changes=_changes(form))):
         return _saved("synonym", synonym_id)
     return _one("synonym", found, found.words, form)
@@ -113,6 +115,7 @@ def preview_synonym(synonym_id: int) -> Response:
 def all_rules() -> ResponseReturnValue:
     """Show the pins and hides with the form for a new one; an address may bring what to fill in."""
     form = RuleForm()
+    del form.owner_id
     if not form.is_submitted():
         for name in ("words", "article", "action"):
             if name in request.args:
@@ -132,6 +135,7 @@ def one_rule(rule_id: int) -> ResponseReturnValue:
     found = _rule(rule_id)
     values = {field: getattr(found, field) for field in rules.FIELDS if field != "article"}
     form = RuleForm(data=values | {"article": f"article:{found.article_id}"})
+    form.let_choose(found, owners.load_possible())
     if _is_saved(form, lambda: rules.save(found, by=current_viewer(), changes=_changes(form))):
         return _saved("rule", rule_id)
     return _one("rule", found, found.words, form, target=rules.load_targets([found])[found.article_id])
@@ -284,6 +288,7 @@ def _flash_undo(sentence: str, step_id: int | None) -> None:
 
 def _one(kind: str, thing: Synonym | SearchRule, title: str, form: SteeringForm, **extra: Any) -> tuple[str, int]:
     place: dict[str, Any] = {f"{kind}_id": thing.id}
+    steps = journal.load_steps(kind, thing.id)
     page = render_template(
         "steering/rule.html",
         kind=kind,
@@ -295,7 +300,8 @@ def _one(kind: str, thing: Synonym | SearchRule, title: str, form: SteeringForm,
         deletion=url_for(f".delete_{kind}", **place),
         preview=url_for(f".preview_{kind}", **place),
         latest=previews.find_latest(kind, thing.id),
-        steps=journal.load_steps(kind, thing.id),
+        steps=steps,
+        names=owners.names_in(steps),
         **extra,
     )
     return page, 422 if form.is_submitted() else 200

@@ -1,13 +1,14 @@
 """Repeated writes, and the ways in which a process that dies or sleeps could do one twice or by halves."""
 
+import threading
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select, update
 
-from portal import outbox
 from portal.api import idempotency
 from portal.api.models import IdempotencyKey
+from portal.customers import customers
 from portal.customers.models import Customer
 from portal.extensions import db, now
 from portal.knowledge.models import Article
@@ -25,7 +26,6 @@ def count(model) -> int:
 
 
 def test_a_repeated_removal_removes_nothing_else(people, client_for) -> None:
-    """SQLite gives the number of what was removed to what is made next."""
     dora = client_for(people.dora)
     place = dora.post("/api/v1/articles", json=ARTICLE).location
     assert dora.delete(place, headers=KEY).status_code == 204
@@ -35,30 +35,104 @@ def test_a_repeated_removal_removes_nothing_else(people, client_for) -> None:
     assert dora.get(other.location).status_code == 200
 
 
-def test_who_slept_through_the_key_writes_nothing(people, client_for, monkeypatch) -> None:
-    """It took the key and was stopped for minutes; meanwhile the write was repeated elsewhere; it goes on."""
-    carol = client_for(people.carol)
-    answers = []
-    asked = outbox.record
+@pytest.mark.parametrize(
+    ("path", "body"), [("articles", ARTICLE), ("customers", CUSTOMER), ("records", {"subject": "Noise"})]
+)
+def test_a_removed_number_never_comes_again(people, client_for, path, body) -> None:
+    """Who still holds a reference, and a tombstone in the index, must never mean somebody else's newer object."""
+    admin, given = client_for(people.fred), []
+    for _ in range(3):
+        made = admin.post(
+            f"/api/v1/{path}", json=body | {"customer_id": people.company_a} if path == "records" else body
+        )
+        assert made.status_code == 201, made.json
+        given.append(made.json["id"])
+        assert admin.delete(made.location).status_code == 204
+    assert given == sorted(set(given))
+    assert admin.get(f"/api/v1/{path}/{given[0]}").status_code == 404
 
-    def sleep_before_writing(*things, **options):
-        monkeypatch.setattr(outbox, "record", asked)
-        db.session.rollback()
-        db.session.execute(update(IdempotencyKey).values(created_at=now() - timedelta(minutes=2)))
-        db.session.commit()
-        held = db.session.info.pop(idempotency.ACTIVE)
-        answers.append(client_for(people.carol).post("/api/v1/customers", json=CUSTOMER, headers=KEY))
-        db.session.info[idempotency.ACTIVE] = held
-        db.session.add(things[0])
-        asked(*things, **options)
 
-    monkeypatch.setattr(outbox, "record", sleep_before_writing)
-    late = carol.post("/api/v1/customers", json=CUSTOMER, headers=KEY)
-    assert answers[0].status_code == 201
-    assert (late.status_code, late.json["error"]["code"]) == (409, "in_progress")
+class Sleepers:
+    """Requests in threads of their own, each of which stops before it makes its customer, until it is woken."""
+
+    def __init__(self, send, monkeypatch) -> None:
+        self._send, self._create = send, customers.create
+        self._woken = {name: threading.Event() for name in ("first", "second")}
+        self._asleep = {name: threading.Event() for name in self._woken}
+        self._threads = {name: threading.Thread(target=self._run, name=name) for name in self._woken}
+        self.answers = {}
+        monkeypatch.setattr(customers, "create", self._sleep_and_create)
+
+    def _run(self) -> None:
+        name = threading.current_thread().name
+        answer = self._send()
+        self.answers[name] = (answer.status_code, answer.json)
+        self._asleep[name].set()
+
+    def _sleep_and_create(self, **options):
+        name = threading.current_thread().name
+        if name in self._woken:
+            self._asleep[name].set()
+            assert self._woken[name].wait(60)
+        return self._create(**options)
+
+    def begin(self, name: str) -> None:
+        self._threads[name].start()
+        assert self._asleep[name].wait(60)
+        assert name not in self.answers, self.answers
+
+    def wake_all(self) -> None:
+        """Leave nobody asleep, whatever the test came to."""
+        for name, thread in self._threads.items():
+            self._woken[name].set()
+            if thread.is_alive():
+                thread.join(60)
+
+    def wake(self, name: str) -> tuple[int, dict]:
+        self._woken[name].set()
+        self._threads[name].join(60)
+        return self.answers[name]
+
+
+@pytest.fixture
+def sleepers(app, people, client_for, monkeypatch):
+    browsers = [client_for(people.carol), client_for(people.carol)]
+    made = Sleepers(lambda: browsers.pop().post("/api/v1/customers", json=CUSTOMER, headers=KEY), monkeypatch)
+    yield made
+    made.wake_all()
+
+
+@pytest.mark.parametrize("is_done_first", [True, False])
+def test_who_slept_through_the_key_writes_nothing(
+    people, client_for, monkeypatch, sleepers, is_done_first: bool
+) -> None:
+    """It took the key and was stopped for minutes; the repetition took the key over; only then it goes on.
+
+    The clock is all that is moved, so that nothing but the take-over can tell the sleeper that the key is not its own.
+    """
+    sleepers.begin("first")
+    later = now() + idempotency.ABANDONED + timedelta(seconds=1)
+    monkeypatch.setattr(idempotency, "now", lambda: later)
+    sleepers.begin("second")
+    order = ("second", "first") if is_done_first else ("first", "second")
+    answers = {name: sleepers.wake(name) for name in order}
+    status, told = answers["first"]
+    assert (status, told.get("error", {}).get("code")) == (409, "in_progress")
+    status, made = answers["second"]
+    assert status == 201
+    assert db.session.scalars(select(Customer.id).where(Customer.name == CUSTOMER["name"])).all() == [made["id"]]
+    again = client_for(people.carol).post("/api/v1/customers", json=CUSTOMER, headers=KEY)
+    assert (again.json["id"], again.headers["Idempotency-Replayed"]) == (made["id"], "true")
+
+
+def test_a_key_is_not_taken_over_from_who_still_may_be_at_it(people, client_for, monkeypatch, sleepers) -> None:
+    sleepers.begin("first")
+    soon = now() + idempotency.ABANDONED - timedelta(seconds=20)
+    monkeypatch.setattr(idempotency, "now", lambda: soon)
+    early = client_for(people.carol).post("/api/v1/customers", json=CUSTOMER, headers=KEY)
+    assert (early.status_code, early.json["error"]["code"]) == (409, "in_progress")
+    assert sleepers.wake("first")[0] == 201
     assert db.session.scalar(select(func.count()).where(Customer.name == CUSTOMER["name"])) == 1
-    again = carol.post("/api/v1/customers", json=CUSTOMER, headers=KEY)
-    assert again.json["id"] == answers[0].json["id"]
 
 
 def test_a_key_that_is_done_is_not_taken_over(people, client_for, monkeypatch) -> None:

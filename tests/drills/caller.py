@@ -7,6 +7,7 @@ import http.client
 import itertools
 import json
 import re
+import select
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -67,7 +68,7 @@ class Caller:
     def _send(self, port: int, method: str, path: str, content: bytes | None, headers: Mapping[str, str]) -> Answer:
         began = time.monotonic()
         connection = self._connections.get(port)
-        if connection is not None and began - self._used_at[port] > IDLE_S:
+        if connection is not None and (began - self._used_at[port] > IDLE_S or is_hung_up(connection)):
             connection.close()
             connection = None
         if connection is None:
@@ -112,6 +113,11 @@ class Caller:
     def send_form(self, path: str, fields: Mapping[str, object]) -> Answer:
         """Send a form whose token is known."""
         return self.ask("POST", path, urlencode(fields).encode())
+
+
+def is_hung_up(connection: http.client.HTTPConnection) -> bool:
+    """Say whether the other end has closed an idle connection, on which nothing can have been lost."""
+    return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])
 
 
 def csrf_token(page: Answer) -> str:

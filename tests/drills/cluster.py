@@ -55,9 +55,17 @@ class Cluster:
         names = ",".join(f"node{n}" for n in range(NODES))
         seeds = ",".join(f"127.0.0.1:{port}" for port in self._transport)
         speed = ["-XX:TieredStopAtLevel=1", f"-Xmx{self._memory}", "--enable-native-access=ALL-UNNAMED"]
-        own = [base, f"node{number}", self._http[number], self._transport[number], seeds, names]
+        own: list[object] = [base, f"node{number}", self._http[number], self._transport[number], seeds, names]
         jars = f"{fetch_jars()}/*"
-        command = [find_java().program, *speed, "-Dfile.encoding=UTF-8", "-cp", jars, PROGRAM, *map(str, own)]
+        command: list[str | Path] = [
+            find_java().program,
+            *speed,
+            "-Dfile.encoding=UTF-8",
+            "-cp",
+            jars,
+            PROGRAM,
+            *map(str, own),
+        ]
         self._nodes[number] = Child(command, log=base / "node.log", cwd=base)
 
     def node(self, number: int) -> Child:

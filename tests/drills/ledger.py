@@ -32,6 +32,8 @@ class Ledger:
     def __init__(self) -> None:
         self.things: list[Thing] = []
         self.writes: Counter[str] = Counter()
+        self.imported = 0
+        self.failed_searches = 0
         self.repeated = 0
         self.replayed = 0
         self.unanswered = 0
@@ -40,6 +42,7 @@ class Ledger:
         self.degraded_without_fault = 0
         self.degraded_without_node = 0
         self.slowest_s = 0.0
+        self.slowest_import_s = 0.0
         self.violations: list[str] = []
         self._lock = threading.Lock()
 
@@ -59,6 +62,17 @@ class Ledger:
             self.repeated += tries > 1
             self.replayed += was_replayed
             self.slowest_s = max(self.slowest_s, took_s)
+
+    def acknowledge_import(self, lines: int, *, is_new: bool, took_s: float) -> None:
+        """Note the lines of a file that an import has taken to its end."""
+        with self._lock:
+            self.writes["import.create" if is_new else "import.change"] += lines
+            self.imported += lines
+            self.slowest_import_s = max(self.slowest_import_s, took_s)
+
+    def note_failed_search(self) -> None:
+        with self._lock:
+            self.failed_searches += 1
 
     def note_unanswered(self) -> None:
         with self._lock:

@@ -12,6 +12,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from abc import abstractmethod
@@ -21,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from opensearch.node.child import Child, ChildError
+from portal.app import ROOT
 from tests import servers
+from tests.drills.clock import set_clock
 from tests.drills.cluster import Cluster
 from tests.drills.wire import Mode, Wire
 from tests.installation import Installation, wait_for
@@ -55,10 +58,23 @@ class Place:
 
     def kill(self, name: str) -> None:
         """End it as a power cut would; what keeps the place running starts it again."""
-        wait_for(lambda: bool(self.pids(name)), timeout_s=RECOVERY_S)
-        for pid in self.pids(name):
+        pids = self.wait_for_pids(name)
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # A process dies a moment after it was killed; until then its connections look alive.
+        wait_for(lambda: not any(is_running(pid) for pid in pids), timeout_s=RECOVERY_S)
+
+    def wait_for_pids(self, name: str) -> list[int]:
+        """The processes of this name, once there are any."""
+        found: list[list[int]] = []
+
+        def are_there() -> bool:
+            found.append(self.pids(name))
+            return bool(found[-1])
+
+        wait_for(are_there, timeout_s=RECOVERY_S)
+        return found[-1]
 
     def revive(self, name: str) -> None:
         """Start again what nothing else starts."""
@@ -66,14 +82,13 @@ class Place:
 
     def restart(self, name: str) -> None:
         """Ask it to end in order; it is started again."""
-        wait_for(lambda: bool(self.pids(name)), timeout_s=RECOVERY_S)
-        os.kill(self.pids(name)[0], signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(self.wait_for_pids(name)[0], signal.SIGTERM)
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:
         """Let it hang (SIGSTOP)."""
-        wait_for(lambda: bool(self.pids(name)), timeout_s=RECOVERY_S)
-        pids = self.pids(name)
+        pids = self.wait_for_pids(name)
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
@@ -173,8 +188,7 @@ class Embedded(Place):
     @contextmanager
     def full_disk(self) -> Iterator[None]:
         """Let no file of the worker grow any more, as on a full disk."""
-        wait_for(lambda: bool(self.pids("worker")), timeout_s=RECOVERY_S)
-        pids = self.pids("worker")
+        pids = self.wait_for_pids("worker")
         for pid in pids:
             limit(pid, 16_384)
         try:
@@ -257,10 +271,15 @@ class Production(Place):
 
     def _launch(self, name: str) -> None:
         arguments, settings = self._commands()[name]
+        clock = self._clock(name)
+        clock.touch()
         own = {f"CASEBOOK_{key.upper()}": str(value) for key, value in settings.items()}
         variables = [f"{key}={value}" for key, value in (self.portal.settings | own).items()]
-        command = ["env", *variables, *self.portal.command(*arguments)]
-        self._children[name] = Child(command, log=self.folder / f"{name}.log")
+        command = ["env", *variables, sys.executable, "-m", "tests.drills.clock", str(clock), *arguments]
+        self._children[name] = Child(command, log=self.folder / f"{name}.log", cwd=ROOT)
+
+    def _clock(self, name: str) -> Path:
+        return self.folder / f"{name}.clock"
 
     def _keep_running(self) -> None:
         while not self._is_over.wait(0.3):
@@ -321,6 +340,15 @@ class Production(Place):
             yield
         finally:
             server.resume()
+
+    @contextmanager
+    def wrong_clock(self, name: str) -> Iterator[None]:
+        """Let a process's clock jump an hour ahead, and later back."""
+        set_clock(self._clock(name), 3600)
+        try:
+            yield
+        finally:
+            set_clock(self._clock(name), 0)
 
     @contextmanager
     def wired(self, mode: Mode) -> Iterator[None]:

@@ -60,6 +60,7 @@ class Reader(threading.Thread):
         self._stage.ledger.note_read(is_degraded=is_degraded)
         wanted = STEADY_PUBLIC + (STEADY_INTERNAL if self._is_staff else 0)
         if found["total"] != wanted:
+            self._stage.ledger.note_failed_search()
             self._violate(f"a search found {found['total']} of {wanted} (degraded: {is_degraded})")
         weather = self._stage.weather
         if is_degraded and not weather.allows(Effect.SEARCH_LIMITED, began, ended):
@@ -74,6 +75,7 @@ class Reader(threading.Thread):
         if answer is not None:
             self._stage.ledger.note_read()
             if answer.body.lower().count(STEADY_WORD.encode()) < 3:
+                self._stage.ledger.note_failed_search()
                 self._violate("the search page shows no hits")
 
     def _article(self) -> None:
@@ -106,6 +108,8 @@ class Reader(threading.Thread):
             Effect.DATABASE_AWAY, began, time.monotonic()
         )
         if not is_excused:
+            if "search" in path:
+                self._stage.ledger.note_failed_search()
             self._violate(f"GET {path}: {told(answer)}")
         return None, began
 

@@ -4,53 +4,26 @@ from __future__ import annotations
 
 import signal
 import sqlite3
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from opensearch.node.child import Child
-from portal.app import ROOT, create_app
+from portal.app import create_app
 from portal.extensions import db
 from portal.search import indices
 from portal.search.current import make_engine
 from portal.settings import Settings
-from tests.drills.caller import Caller
-from tests.drills.drill import make_accounts, make_steady_articles
-from tests.drills.importer import Importer
-from tests.drills.judge import Judge, SessionWatch
+from tests.drills.apart import PATIENCE_S, Apart, judged, staged, wait_until_all_is_found
 from tests.drills.killed_worker import PLACES
-from tests.drills.ledger import Ledger, Thing
 from tests.drills.places import Embedded
 from tests.drills.readers import Reader
 from tests.drills.weather import Effect, Weather
 from tests.drills.writers import Records, Stage, Writer
-from tests.installation import PASSWORD, wait_for
+from tests.installation import wait_for
 
-PATIENCE_S = 600.0
 pytestmark = pytest.mark.drill
-
-
-class Apart(Embedded):
-    """Web and worker each started by itself, without `casebook up`, so that nobody takes a dead worker's place."""
-
-    def start(self) -> None:
-        self.portal.set(web_workers=1)
-        self.portal.run("init")
-        self.web = self.portal.launch("web", log=self.folder / "web.log")
-        self.web.wait_until("casebook web", self.portal.is_ready, PATIENCE_S)
-
-    def stop(self) -> None:
-        self.web.stop(timeout_s=40)
-
-    def work(self, place: str = "") -> Child:
-        """Start a worker; one with a place dies there."""
-        settings = [f"{name}={value}" for name, value in self.portal.settings.items()]
-        dying = [sys.executable, "-m", "tests.drills.killed_worker", place]
-        command = dying if place else self.portal.command("worker")
-        return Child(["env", *settings, *command], log=self.folder / "worker.log", cwd=ROOT)
 
 
 @pytest.fixture
@@ -64,27 +37,6 @@ def apart(tmp_path: Path) -> Iterator[Apart]:
     place.start()
     yield place
     place.stop()
-
-
-def staged(place: Embedded, weather: Weather) -> tuple[Stage, str]:
-    token = make_accounts(place)
-    caller = Caller(place.ports, token=token)
-    slug = make_steady_articles(caller)
-    thing = Thing("customer", "base0n", fields={"name": "base0n Ltd"})
-    made = caller.ask("POST", "/api/v1/customers", {"kind": "company", **thing.fields})
-    thing.id = made.json["id"]
-    caller.close()
-    email = "ada@example.com"
-    return Stage(place.ports, token, email, PASSWORD, Ledger(), weather, 20, customers=(thing,)), slug
-
-
-def judged(place: Embedded, stage: Stage, people: list[Writer | Reader]) -> dict[str, object]:
-    for person in people:
-        person.stop(PATIENCE_S) if isinstance(person, Writer) else person.stop()
-    for person in people:
-        person.join()
-    importer = Importer(place, seed=1, lines=1)
-    return Judge(place, stage.ledger, stage, importer, SessionWatch(place.ports)).judge(PATIENCE_S)
 
 
 def build_states(place: Embedded) -> dict[str, str]:
@@ -110,12 +62,13 @@ def test_a_rebuild_survives_a_death_at_each_of_its_places(apart: Apart, weather:
             db.session.remove()
             db.engine.dispose()
 
-    wait_for(lambda: apart.ask(apart.ports[0], "/api/v1/search?q=lighthouse")[1]["total"] == 12, timeout_s=PATIENCE_S)
+    wait_until_all_is_found(apart)
     ask_for_a_rebuild()
     wait_for(lambda: is_over(apart), timeout_s=PATIENCE_S)
     apart.wait_for_search("lighthouse")
     worker.stop(timeout_s=60)
-    people: list[Writer | Reader] = [Records(stage, "rec0"), Reader(stage, "reader", is_staff=False, steady_slug=slug)]
+    reader = Reader(stage, "reader", is_staff=False, steady_slug=slug)
+    people: list[Writer | Reader] = [Records(stage, "rec0"), reader]
     for person in people:
         person.start()
     died_at = []
@@ -134,13 +87,13 @@ def test_a_rebuild_survives_a_death_at_each_of_its_places(apart: Apart, weather:
     engine = make_engine(settings)
     kept = {index.name for index in engine.list_indices()}
     engine.close()
-    print(f"\n{len(died_at)} deaths; {stage.ledger.acknowledged} writes, {people[1].searches} searches; {figures}")
+    print(f"\n{len(died_at)} deaths; {stage.ledger.acknowledged} writes, {reader.searches} searches; {figures}")
     assert died_at == list(PLACES)
     assert stage.ledger.violations == []
     assert stage.ledger.degraded == 0, "searches read the old index until the new one is whole"
     assert kept == {name for name, state in states.items() if state in ("live", "previous")}
     assert sorted(state for state in states.values() if state != "dropped") == ["live", "previous"]
-    assert people[1].searches > 0
+    assert reader.searches > 0
 
 
 def test_a_rolling_restart_under_load_fails_no_request(tmp_path: Path, weather: Weather) -> None:
@@ -148,6 +101,7 @@ def test_a_rolling_restart_under_load_fails_no_request(tmp_path: Path, weather: 
     place.start()
     try:
         stage, slug = staged(place, weather)
+        wait_until_all_is_found(place)
         people: list[Writer | Reader] = [
             Records(stage, "rec0"),
             Records(stage, "rec1"),
@@ -172,7 +126,7 @@ def test_a_rolling_restart_under_load_fails_no_request(tmp_path: Path, weather: 
 
 def roll(place: Embedded, stage: Stage, name: str) -> None:
     """Let a process end in order while people work; return when its successor and the writers are at it again."""
-    before, done = place.pids(name)[0], stage.ledger.acknowledged
+    before, done = place.wait_for_pids(name)[0], stage.ledger.acknowledged
     place.restart(name)
     wait_for(lambda: place.pids(name)[:1] not in ([], [before]), timeout_s=PATIENCE_S)
     wait_for(lambda: stage.ledger.acknowledged > done + 20, timeout_s=PATIENCE_S)

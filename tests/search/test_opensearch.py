@@ -12,7 +12,7 @@ import pytest
 from portal.access import ANONYMOUS
 from portal.search.document import Document, Tombstone
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, IndexMissing
-from portal.search.opensearch.breaker import Breaker
+from portal.search.opensearch.breaker import FIRST_PAUSE_S, PAUSE_S
 from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.request import SearchRequest
 from tests.contract.corpus import document
@@ -97,53 +97,126 @@ def test_refusals_become_the_protocols_errors(
         engine.search(ASKED)
 
 
-def test_a_dead_engine_costs_a_moment_and_then_nothing() -> None:
-    engine = OpenSearchEngine(hosts=["http://127.0.0.1:9"], prefix="kb")
-    for _ in range(2):
-        with pytest.raises(EngineDown, match="cannot be reached"):
-            engine.search(ASKED)
-    began = time.perf_counter()
+class Watch:
+    """Takes the place of the breaker's pauses: its thread waits until the test lets it ask once."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self._turns, self._waits = threading.Semaphore(0), threading.Semaphore(0)
+
+    def wait(self, pause_s: float) -> bool:
+        self.pauses.append(pause_s)
+        self._waits.release()
+        self._turns.acquire()
+        return False
+
+    def ask_once(self) -> None:
+        assert self._waits.acquire(timeout=60)
+        self._turns.release()
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def watched(cluster: Cluster, engine: OpenSearchEngine, watch: Watch) -> OpenSearchEngine:
+    """The engine as readers have it, whose breaker asks again when the test says so."""
+    engine._breaker._wait = watch.wait
+    return engine
+
+
+def searches(cluster: Cluster) -> int:
+    return sum("_search" in path for path, _ in cluster.asked)
+
+
+def test_a_dead_engine_costs_one_wait_and_then_nothing(
+    cluster: Cluster, watched: OpenSearchEngine, watch: Watch
+) -> None:
+    """Counted in attempts: the first reader waits, and nobody after it, however long the engine is away."""
+    cluster.answer = lambda path, body: fault(503, "unavailable_shards_exception")
+    with pytest.raises(EngineDown, match="cannot answer"):
+        watched.search(ASKED)
     for _ in range(200):
         with pytest.raises(EngineDown, match="a moment ago"):
-            engine.search(ASKED)
-    assert time.perf_counter() - began < 1
-    assert not engine.health().is_up
+            watched.search(ASKED)
+    assert not watched.health().is_up
+    watch.ask_once()
+    until(lambda: len(watch.pauses) == 2)
+    with pytest.raises(EngineDown, match="a moment ago"):
+        watched.search(ASKED)
+    assert (searches(cluster), len(cluster.asked)) == (1, 2), "one reader's attempt, and one of the breaker's own"
 
 
-def test_a_silent_engine_is_left_alone_after_two_waits(
-    cluster: Cluster, engine: OpenSearchEngine, monkeypatch: pytest.MonkeyPatch
+def test_an_engine_is_used_again_without_anybody_asking_for_it(
+    cluster: Cluster, watched: OpenSearchEngine, watch: Watch
 ) -> None:
+    cluster.answer = lambda path, body: fault(503, "unavailable_shards_exception")
+    with pytest.raises(EngineDown):
+        watched.search(ASKED)
+    watch.ask_once()
+    until(lambda: len(watch.pauses) == 2)
+    cluster.answer = lambda path, body: (200, {"hits": {"total": {"value": 0}, "hits": []}, "count": 0})
+    watch.ask_once()
+    until(lambda: not watched._breaker.is_open)
+    assert watched.search(ASKED).total == 0
+    assert watch.pauses == [FIRST_PAUSE_S, PAUSE_S]
+
+
+def test_one_slow_query_keeps_the_others_away_for_a_moment_only(
+    cluster: Cluster, watched: OpenSearchEngine, watch: Watch
+) -> None:
+    cluster.answer = lambda path, body: fault(503, "timeout_exception") if "_search" in path else (200, {"count": 0})
+    with pytest.raises(EngineDown):
+        watched.search(ASKED)
+    watch.ask_once()
+    until(lambda: not watched._breaker.is_open)
+    assert watch.pauses == [FIRST_PAUSE_S]
+
+
+def test_a_silent_engine_is_waited_for_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.search.opensearch.engine.READ_TIMEOUT_S", 0.05)
     slow = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
     release = threading.Event()
 
     def wait(path: str, body: bytes) -> Answer:
-        release.wait(5)
+        release.wait(60)
         return 200, {}
 
     cluster.answer = wait
     for _ in range(5):
         with pytest.raises(EngineDown):
             slow.search(ASKED)
+    assert searches(cluster) == 1
     release.set()
-    assert len(cluster.asked) == 2
+    slow.close()
 
 
-def test_the_breaker_lets_one_try_and_closes_again() -> None:
-    now = [0.0]
-    breaker = Breaker(failures=2, open_for_s=5.0, clock=lambda: now[0])
-    for _ in range(2):
-        breaker.enter()
-        breaker.failed()
-    with pytest.raises(EngineDown):
-        breaker.enter()
-    now[0] = 6.0
-    breaker.enter()
-    with pytest.raises(EngineDown):
-        breaker.enter()
-    breaker.succeeded()
-    breaker.enter()
-    breaker.enter()
+@pytest.mark.parametrize("hosts", [["http://one:9200"], ["http://one:9200", "http://two:9200", "http://three:9200"]])
+def test_nobody_waits_longer_than_a_second_in_all(hosts: list[str]) -> None:
+    """However many addresses: the first attempt and the one that may follow it."""
+    engine = OpenSearchEngine(hosts=hosts, prefix="kb")
+    attempts = engine._client.transport.max_retries + 1
+    assert attempts * engine._client.transport.get_connection().timeout < 1
+    engine.close()
+
+
+def test_who_writes_waits_and_is_never_kept_away(cluster: Cluster) -> None:
+    writer = OpenSearchEngine(hosts=[cluster.url], prefix="kb", for_writing=True)
+    cluster.answer = lambda path, body: fault(503, "unavailable_shards_exception")
+    for _ in range(3):
+        with pytest.raises(EngineDown, match="cannot answer"):
+            writer.search(ASKED)
+    assert searches(cluster) == 3
+    writer.close()
 
 
 def test_a_refused_query_does_not_open_the_breaker(cluster: Cluster, engine: OpenSearchEngine) -> None:

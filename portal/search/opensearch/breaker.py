@@ -1,48 +1,63 @@
 """A circuit breaker: readers do not wait for an engine that does not answer."""
 
+import logging
 import threading
-import time
 from collections.abc import Callable
 
-from portal.search.engine import EngineDown
+from portal.search.engine import EngineError
 
-FAILURES_TO_OPEN = 2
-OPEN_FOR_S = 5.0
+log = logging.getLogger("casebook.search")
+
+FIRST_PAUSE_S = 0.5
+"""A single query that took too long keeps the others from the engine no longer than this and one answer."""
+PAUSE_S = 2.0
 
 
 class Breaker:
-    """Stops asking a dead engine: after some failures in a row nobody waits, and one caller at a time tries again."""
+    """Keeps readers from a dead engine: after one wait in vain nobody waits, until a thread of its own had an answer.
 
-    def __init__(
-        self,
-        failures: int = FAILURES_TO_OPEN,
-        open_for_s: float = OPEN_FOR_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._limit = failures
-        self._open_for_s = open_for_s
-        self._clock = clock
-        self._failures = 0
-        self._try_again_at = 0.0
+    So no reader ever tries on behalf of the others, and the engine is used again without anybody having to ask for it.
+    """
+
+    def __init__(self, probe: Callable[[], object], *, wait: Callable[[float], bool] | None = None) -> None:
+        """`probe` asks the engine and raises `EngineError`; `wait` sleeps and says whether all is over."""
+        self._probe = probe
+        self._over = threading.Event()
+        self._wait = wait or self._over.wait
         self._lock = threading.Lock()
+        self._is_open = False
 
-    def enter(self) -> None:
-        """Go on, or raise `EngineDown` at once."""
-        with self._lock:
-            if self._failures < self._limit:
-                return
-            moment = self._clock()
-            if moment < self._try_again_at:
-                raise EngineDown("OpenSearch did not answer a moment ago; it is asked again in a few seconds.")
-            # This caller tries; the others keep failing fast until it knows more.
-            self._try_again_at = moment + self._open_for_s
-
-    def succeeded(self) -> None:
-        """Note an answer, of whatever kind."""
-        self._failures = 0
+    @property
+    def is_open(self) -> bool:
+        """Whether the engine is not asked at the moment."""
+        return self._is_open
 
     def failed(self) -> None:
         """Note that nobody answered."""
         with self._lock:
-            self._failures += 1
-            self._try_again_at = self._clock() + self._open_for_s
+            if self._is_open or self._over.is_set():
+                return
+            self._is_open = True
+        threading.Thread(target=self._watch, daemon=True, name="engine watch").start()
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._over.set()
+
+    def _watch(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while not self._wait(pause_s):
+            try:
+                self._probe()
+            except EngineError:
+                pause_s = PAUSE_S
+                continue
+            except Exception:
+                log.exception("The search engine could not be asked; it is asked again.")
+                pause_s = PAUSE_S
+                continue
+            with self._lock:
+                self._is_open = False
+            if pause_s == PAUSE_S:
+                log.info("The search engine answers again.")
+            return

@@ -28,6 +28,10 @@ class Faults:
         """Say that there is nothing to search yet."""
         return f"OpenSearch at {self.hosts} holds no search index yet. `casebook index rebuild` makes one."
 
+    def not_asked(self) -> str:
+        """Say that nobody waits for an engine that did not answer before."""
+        return f"OpenSearch at {self.hosts} did not answer a moment ago; it is used again as soon as it does."
+
     def down(self, error: NoConnection) -> EngineDown:
         """Return the error for an engine that was not reached or did not answer in time."""
         if isinstance(error, ConnectionTimeout):
