@@ -17,15 +17,17 @@ from portal.accounts import sessions, tokens
 from portal.accounts.models import User, UserSession
 from portal.attachments import attachments
 from portal.customers import customers
-from portal.customers.customers import ContactDraft
+from portal.customers.contacts import ContactDraft
+from portal.customers.models import Customer
 from portal.extensions import db, now
-from portal.knowledge import articles
+from portal.knowledge import articles, votes
 from portal.knowledge.models import Article, ArticleSlug
 from portal.search import log as search_log
 from portal.search import saved
 from portal.search.models import IndexBuild, IndexCheck, SearchLog
 from portal.search.request import SearchRequest
-from portal.service import records
+from portal.service import entries, links, records, states
+from portal.service.changing import Upload
 from portal.service.models import Record
 from portal.steering.models import (
     Configuration,
@@ -237,7 +239,7 @@ def _articles(house: House, shelves: dict[str, Category]) -> dict[str, Article]:
         )
         file.text, file.text_state = words, "done"
         db.session.commit()
-        articles.vote(
+        votes.vote(
             article,
             voter=f"v{number}",
             is_helpful=False,
@@ -273,7 +275,7 @@ def _articles(house: House, shelves: dict[str, Category]) -> dict[str, Article]:
 def _customers(house: House) -> None:
     people = house.people
     for name, company_id, person in (("A", people.company_a, people.alice), ("B", people.company_b, people.bob)):
-        company = db.session.get_one(customers.Customer, company_id)
+        company = db.session.get_one(Customer, company_id)
         own = either(STAFF, only(person))
         customers.save(
             company,
@@ -318,21 +320,21 @@ def _records(house: House, shelves: dict[str, Category], held: dict[str, Article
             category_id=shelves["public"].id,
             tags=[house.word(f"tag {about}", rule)],
         )
-        records.reply(
+        entries.reply(
             record,
             by=people.carol.viewer,
             body=house.text(f"reply {about}", rule),
             files=[_upload(house, f"to a reply {about}", rule)],
         )
-        records.note(
+        entries.note(
             record,
             by=people.carol.viewer,
             body=house.text(f"internal note {about}", STAFF),
             files=[_upload(house, f"to a note {about}", STAFF)],
         )
         if person is not None:
-            records.reply(record, by=person.viewer, body=house.text(f"answer {about}", rule))
-        records.resolve(record, by=people.carol.viewer, resolution=house.text(f"resolution {about}", rule))
+            entries.reply(record, by=person.viewer, body=house.text(f"answer {about}", rule))
+        states.resolve(record, by=people.carol.viewer, resolution=house.text(f"resolution {about}", rule))
         for file in attachments.load_for("record", record.id):
             file.text, file.text_state = attachments.path_of(file).read_text(), "done"
             house.values.append({"number": record.number, "file_id": file.id, "record_id": record.id})
@@ -342,19 +344,19 @@ def _records(house: House, shelves: dict[str, Category], held: dict[str, Article
         db.session.commit()
         for article in held.values():
             if people.dora.viewer.may_read(article.readers):
-                records.link_article(record, by=people.dora.viewer, article_id=article.id)
+                links.link_article(record, by=people.dora.viewer, article_id=article.id)
         made.append(record)
         house.values.append({"number": record.number, "record_id": record.id})
     for record in made:
         for other in made:
             if other is not record:
-                records.link_record(record, by=people.carol.viewer, number=other.number)
+                links.link_record(record, by=people.carol.viewer, number=other.number)
     house.values += [{"number": one.number, "other": two.number} for one in made for two in made]
 
 
-def _upload(house: House, about: str, rule: Rule) -> records.Upload:
+def _upload(house: House, about: str, rule: Rule) -> Upload:
     text = house.text(f"text in a file {about}", rule)
-    return records.Upload(f"{house.word(f'name of a file {about}', rule)}.txt", BytesIO(text.encode()))
+    return Upload(f"{house.word(f'name of a file {about}', rule)}.txt", BytesIO(text.encode()))
 
 
 def _accounts(house: House) -> None:

@@ -21,7 +21,7 @@ from portal.extensions import db, now
 from portal.knowledge import reads
 from portal.search import saved
 from portal.search.models import SavedSearch
-from portal.service import records
+from portal.service import reading
 from portal.service.models import Record
 from tests.indexer.test_queue import FakeQueue
 from tests.leaks import crawler
@@ -95,8 +95,8 @@ def test_nobody_meets_what_is_not_for_them(app, people, client_for, house, said,
 
 def test_the_crawl_would_notice(app, people, client_for, house, monkeypatch):
     """With the one line removed that keeps notes from customers, the crawl finds them."""
-    everything = records.load_timeline
-    monkeypatch.setattr(records, "load_timeline", lambda _viewer, record: everything(people.carol.viewer, record))
+    everything = reading.load_timeline
+    monkeypatch.setattr(reading, "load_timeline", lambda _viewer, record: everything(people.carol.viewer, record))
     own = next(record for record in db.session.query(Record) if record.customer_id == people.company_a)
     seen = crawler.crawl(client_for(people.alice), [f"/records/{own.number}"], follows=False)
     assert "internal note of the record of A" in leaks_to(house, people.alice, seen)
