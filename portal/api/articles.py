@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import url_for
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from sqlalchemy.orm import selectinload
 
 from portal.access import Permission, Viewer
 from portal.accounts.guard import current_viewer, needs
 from portal.api.idempotency import idempotent
+from portal.api.parsing import Blueprint
 from portal.api.resources import category_id, load_list, missing, product_ids, text_of
 from portal.api.schemas import ArticleArgs, ArticleIn, ArticleOut, ArticlePatch, page_of
 from portal.knowledge import articles

@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import url_for
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from sqlalchemy.orm import selectinload
 
 from portal.access import Permission
 from portal.accounts.guard import current_viewer, needs
 from portal.api.idempotency import idempotent
+from portal.api.parsing import Blueprint
 from portal.api.resources import load_list, text_of
 from portal.api.schemas import CustomerArgs, CustomerIn, CustomerOut, CustomerPatch, page_of
 from portal.customers import contacts, customers

@@ -5,12 +5,12 @@ from typing import Any
 from flask import request, url_for
 from flask.views import MethodView
 from flask_babel import gettext
-from flask_smorest import Blueprint
 from sqlalchemy.orm import selectinload
 
 from portal.access import Permission, Viewer
 from portal.accounts.guard import current_viewer, needs
 from portal.api.idempotency import HEADER, idempotent
+from portal.api.parsing import Blueprint
 from portal.api.resources import category_id, load_list, product_ids, staff_id, text_of
 from portal.api.schemas import EntryIn, EntryOut, RecordArgs, RecordIn, RecordOut, RecordPatch, page_of
 from portal.errors import Invalid

@@ -54,7 +54,7 @@ def _done() -> list[tuple[str, int, dict[str, Any]]]:
     """Read what the button of a report sends back; operations judge the values as they judge any form's."""
     try:
         sent = json.loads(request.form.get("undo", ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         abort(400)
     if not isinstance(sent, list) or not all(_is_done(one) for one in sent):
         abort(400)

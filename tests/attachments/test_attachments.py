@@ -1,5 +1,6 @@
 """Storing files, and reading the text out of them."""
 
+import ctypes
 import io
 import os
 import subprocess
@@ -210,12 +211,19 @@ def test_stored_files_are_the_portal_s_alone(people: People) -> None:
         "import os; os.system('true')",
         "open('/tmp/casebook-must-not-be-written', 'w').write('x')",
         "bytearray(2 * 1024**3)",
+        "os.listdir('/root')",
+        "open('/etc/passwd').read()",
+        "ctypes.CDLL(None, use_errno=True).open(b'/etc/passwd', 0) < 0 and refuse()",
     ],
 )
 def test_the_reader_of_files_is_confined(deed: str) -> None:
     code = f"""
 from portal.attachments.reader import confine
+import ctypes
 import encodings.idna
+import os
+def refuse():
+    raise OSError
 confine()
 try:
     {deed}
@@ -224,3 +232,27 @@ except (PermissionError, MemoryError, OSError) as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() in {"PermissionError", "MemoryError", "OSError"}, done.stderr
+
+
+def test_the_reader_of_files_reads_its_file_and_nothing_else_of_the_portals(people: People, tmp_path: Path) -> None:
+    """Neither the secret key nor another file; told by the kernel, where it has Landlock, also to native code."""
+    if not has_landlock():
+        pytest.skip("no server: Landlock (this kernel has none)")
+    path = attachments.path_of(put(people, "a.txt", b"the own text"))
+    secret = path.parents[1] / "secret_key"
+    secret.write_text("the secret")
+    code = f"""
+import ctypes, pathlib
+from portal.attachments.reader import confine, read
+path = pathlib.Path({str(path)!r})
+confine(path)
+print(read(path, ".txt"))
+native = ctypes.CDLL(None)
+print([native.open(name, 0) for name in ({str(secret).encode()!r}, {str(path.parent).encode()!r})])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "the own text\n[-1, -1]\n", done.stderr
+
+
+def has_landlock() -> bool:
+    return int(ctypes.CDLL(None).syscall(444, None, 0, 1)) > 0

@@ -229,3 +229,21 @@ def test_the_api_survives_what_fits_its_document_and_what_does_not(app, people, 
             run(operation, mode)
     print(f"api: {dict(counted)}, {len(operations)} operations")
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a":' * 100_000, "[" * 900 + "]" * 900, "1" * 5_000, "-" + "9" * 400]
+)
+def test_json_without_end_is_refused(app, people, client_for, text):
+    app.testing = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    client = client_for(people.fred)
+    for route in POLICY:
+        method, rule = route.split(" ", 1)
+        if method in ("POST", "PATCH") and rule.startswith("/api/v1/") and "click" not in rule:
+            answer = client.open(address(rule, MISSING), method=method, data=text, content_type="application/json")
+            assert complaint(answer, rule) is None, rule
+            assert 400 <= answer.status_code < 500, rule
+    for undo in (text, json.dumps([["R-000001", 10**30, {}]]), json.dumps([["R-000001", 1, {"subject": ["x"]}]])):
+        answer = client.post("/desk/changes/undo", data={"undo": undo})
+        assert answer.status_code < 500, undo[:50]

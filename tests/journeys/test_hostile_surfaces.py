@@ -23,6 +23,7 @@ from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search.models import IndexCheck, SavedSearch, SearchLog
 from portal.service.models import Record
+from portal.steering.models import JudgedQuery
 from portal.vocabulary.models import Category
 from tests import hostile
 from tests.journeys.conftest import serving
@@ -93,6 +94,9 @@ def poisoned(library: Library, people: People) -> Library:
         article.html = dict.fromkeys(article.html, "<p>x</p>")
     for log in db.session.query(SearchLog):
         log.key = next(shares)[:200]
+    for judged in db.session.query(JudgedQuery):
+        # It is searched for as it stands, in the source that its set names.
+        judged.text, judged.judged_set.source = f"{COMMON} {PAYLOADS[0]}", ""
     details = {"key": SHARES[0]}
     audit.append("thing.done", by=people.fred.viewer, kind="record", object_id=1, details=details)
     outbox.record(*db.session.query(Article), *db.session.query(Record), *db.session.query(Customer))

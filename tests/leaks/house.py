@@ -18,6 +18,7 @@ from portal.accounts.models import User, UserSession
 from portal.attachments import attachments
 from portal.customers import customers
 from portal.customers.contacts import ContactDraft
+from portal.customers.models import Customer
 from portal.extensions import db, now
 from portal.knowledge import articles, votes
 from portal.knowledge.models import Article, ArticleSlug
@@ -25,7 +26,8 @@ from portal.search import log as search_log
 from portal.search import saved
 from portal.search.models import IndexBuild, IndexCheck, SearchLog
 from portal.search.request import SearchRequest
-from portal.service import changing, entries, links, records, states
+from portal.service import entries, links, records, states
+from portal.service.changing import Upload
 from portal.service.models import Record
 from portal.steering.models import (
     Configuration,
@@ -273,7 +275,7 @@ def _articles(house: House, shelves: dict[str, Category]) -> dict[str, Article]:
 def _customers(house: House) -> None:
     people = house.people
     for name, company_id, person in (("A", people.company_a, people.alice), ("B", people.company_b, people.bob)):
-        company = db.session.get_one(customers.Customer, company_id)
+        company = db.session.get_one(Customer, company_id)
         own = either(STAFF, only(person))
         customers.save(
             company,
@@ -352,9 +354,9 @@ def _records(house: House, shelves: dict[str, Category], held: dict[str, Article
     house.values += [{"number": one.number, "other": two.number} for one in made for two in made]
 
 
-def _upload(house: House, about: str, rule: Rule) -> changing.Upload:
+def _upload(house: House, about: str, rule: Rule) -> Upload:
     text = house.text(f"text in a file {about}", rule)
-    return changing.Upload(f"{house.word(f'name of a file {about}', rule)}.txt", BytesIO(text.encode()))
+    return Upload(f"{house.word(f'name of a file {about}', rule)}.txt", BytesIO(text.encode()))
 
 
 def _accounts(house: House) -> None:

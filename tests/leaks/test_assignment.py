@@ -49,6 +49,8 @@ MAY_CHANGE = {
     ("judged_set", "*"): EDITOR,
     ("judgement", "*"): EDITOR,
     ("measurement", "*"): EDITOR,
+    ("preference", "*"): EDITOR,
+    ("presence", "*"): AGENT,
     ("product", "*"): EDITOR,
     ("product_family", "*"): EDITOR,
     ("ranking_configuration", "*"): EDITOR,
@@ -90,7 +92,8 @@ FIXED = {
 """Columns of rows that are there which no form or JSON of anybody changes…"""
 EXCEPT = {
     ("record", "customer_id"), ("article", "owner_id"), ("article", "html"), ("article", "sections"),
-    ("search_rule", "article_id"), ("user", "customer_id"), ("contact_point", "key"),
+    ("search_rule", "article_id"),
+    ("search_rule", "owner_id"), ("synonym", "owner_id"), ("user", "customer_id"), ("contact_point", "key"),
 }  # fmt: skip
 """…except where they are fields that people fill in, or follow from them."""
 OWN = {"saved_search": "user_id", "api_token": "user_id", "user": "id"}

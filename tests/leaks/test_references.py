@@ -15,8 +15,8 @@ from wtforms import Form
 from portal.app import ROOT
 from portal.customers.models import Contact
 from portal.extensions import db
-from portal.knowledge import rights
 from portal.knowledge.models import Article
+from portal.knowledge.rights import may_edit
 from portal.service import reading
 from portal.service.models import Record
 from portal.vocabulary.models import Category
@@ -30,8 +30,8 @@ MISSING_ID = 2000000001
 OPEN = "whoever may fill this in may see all there is to choose"
 TOLD_APART = {
     ("RuleForm", "article"): OPEN,
-    ("RuleForm", "owner_id"): OPEN,
-    ("SynonymForm", "owner_id"): OPEN,
+    ("RuleForm", "owner_id"): "chosen from the list on the page alone",
+    ("SynonymForm", "owner_id"): "chosen from the list on the page alone",
     ("CategoryForm", "parent_id"): OPEN,
     ("ProductForm", "family_id"): OPEN,
     ("MergeForm", "into"): OPEN,
@@ -119,7 +119,7 @@ def tries(app, people, client_for, house):
     draft = db.session.query(Article).filter_by(owner_id=people.dora.user_id, state="draft", is_shared=False).first()
     shared = db.session.query(Article).filter_by(state="draft", is_shared=True).first()
     assert not people.carol.viewer.may_read(draft.readers)
-    assert rights.may_edit(shared, people.carol.viewer)
+    assert may_edit(shared, people.carol.viewer)
     api, details = "/api/v1/records", {"subject": "x", "version": str(own.version)}
     page = f"/records/{own.number}"
     own_contact = {"kind": "company", "name": "x"}
@@ -157,6 +157,16 @@ def tries(app, people, client_for, house):
             form(carol, f"{page}/resolution", "article_id", {"resolution": "x"}),
             draft.id,
             MISSING_ID,
+        ),
+        ("BulkForm", "assignee_id"): (
+            form(carol, "/desk/changes", "assignee_id", {"record": f"{own.number}.{own.version}"}),
+            people.bob.user_id,
+            MISSING_ID,
+        ),
+        ("BulkForm", "number"): (
+            form(alice, "/desk/changes", "number", {"record": f"{own.number}.{own.version}"}),
+            theirs.number,
+            "R-9",
         ),
         ("view", "article_id"): (form(carol, f"{page}/articles", "article_id"), draft.id, MISSING_ID),
         ("view", "assignee_id"): (form(carol, f"{page}/assignee", "assignee_id"), people.bob.user_id, MISSING_ID),
