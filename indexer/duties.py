@@ -6,6 +6,7 @@ from portal.attachments import attachments, extraction
 from portal.mail import messages
 from portal.search import log as search_log
 from portal.search import popular, saved
+from portal.service import presence
 from portal.steering import work
 
 DUTIES: tuple[Duty, ...] = (
@@ -14,6 +15,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("previews and measurements", 0.5, work.go_on),
     Duty("left-over files", 3600.0, attachments.sweep),
     Duty("ended sessions", 3600.0, housekeeping.forget_old),
+    Duty("who has records open", 3600.0, presence.forget_old),
     Duty("sent mails", 3600.0, messages.forget_old),
     Duty("saved searches", 60.0, saved.write_news),
     Duty("old searches", 3600.0, search_log.forget_old),

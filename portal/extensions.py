@@ -15,7 +15,19 @@ from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
-from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, Table, TypeDecorator, event, or_
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Dialect,
+    MetaData,
+    Select,
+    Table,
+    TypeDecorator,
+    event,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, registry
 
@@ -93,6 +105,11 @@ csrf = CSRFProtect()
 migrate = Migrate(render_as_batch=True, compare_type=True)
 babel = Babel()
 limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, storage_uri="memory://")
+
+
+def count_rows(wanted: Select[Any], column: Any) -> int:
+    """Return how many rows a query gives; only `column` of them is read."""
+    return db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(column).subquery())) or 0
 
 
 @event.listens_for(Engine, "connect")

@@ -198,9 +198,9 @@ class Installation:
 
     def pids(self, name: str) -> list[int]:
         """The process `casebook NAME` (web, worker) that `up` keeps, and for web those that it forked."""
-        for pid in _children(self.up.pid) if self._up is not None else ():
+        for pid in children_of(self.up.pid) if self._up is not None else ():
             if f"\0{name}\0" in _command_line(pid):
-                return [pid, *(child for child in _children(pid) if f"\0{name}\0" in _command_line(child))]
+                return [pid, *(child for child in children_of(pid) if f"\0{name}\0" in _command_line(child))]
         return []
 
     def memory_mb(self, name: str) -> tuple[float, float]:
@@ -212,7 +212,7 @@ class Installation:
 
     def processor_s(self, name: str) -> float:
         """The processor time that these processes have used since they began: what load beside them changes least."""
-        return sum(_processor_s(pid) for pid in self.pids(name))
+        return sum(map(processor_s, self.pids(name)))
 
     def wait_until_indexed(self, token: str, timeout_s: float = 600.0) -> float:
         """Wait until nothing is pending any more; how many seconds it took.  The token belongs to somebody of staff."""
@@ -239,7 +239,8 @@ def pending(client: Client) -> float:
     return float(found[1])
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process started."""
     try:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
@@ -262,7 +263,8 @@ def resident_mb(pid: int | str = "self") -> tuple[float, float]:
     return int(fields[1]) * PAGE_SIZE / 1_000_000, int(fields[2]) * PAGE_SIZE / 1_000_000
 
 
-def _processor_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
+    """Return the processor time that a process has used since it began."""
     try:
         # The name in brackets may hold anything; what follows it is counted from the third field.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -16,6 +16,7 @@ from portal import markup, renderer
 from portal.markup import Source, render, render_many
 from tests import hostile
 
+_HERE = renderer.Renderer()
 HOSTILE = [
     "<script>alert(1)</script>",
     '<img src=x onerror="alert(1)">',
@@ -78,6 +79,77 @@ print("hi")
         '<li id="fn:0-1">',
     ):
         assert piece in html
+
+
+@pytest.mark.parametrize(
+    ("text", "outline"),
+    [
+        ("- a\n\n    ```sh\n    ls -l\n    ```\n\n- b", "ul li p a div pre code p li p b"),
+        ("- a\n    ```\n    ls -l\n    ```\n- b", "ul li p a div pre code p li p b"),
+        ("- a\n  ```\n  ls -l\n  ```\n- b", "ul li p a div pre code p li p b"),
+        ("1. a\n   ~~~\n   ls -l\n   ~~~\n2. b", "ol li p a div pre code p li p b"),
+        ("1. a\n    - b\n\n        ```\n        ls -l\n        ```\n2. c", "ol li p a ul li p b div pre code"),
+        ("- a\n\t```\n\tls -l\n\t```\n- b", "ul li p a div pre code"),
+        ("- ```\n  ls -l\n  ```\n- b", "ul li div pre code"),
+        ("> q\n> ```\n> ls -l\n> ```\n> end", "blockquote p q div pre code p end"),
+        ("> - a\n>\n>     ```\n>     ls -l\n>     ```", "blockquote ul li p a div pre code"),
+        ("- a\n\n    > ```\n    > ls -l\n    > ```", "ul li p a blockquote div pre code"),
+        ("> > ~~~~\n> > ls -l\n> > ~~~~", "blockquote blockquote div pre code"),
+        ("   ```\n   ls -l\n   ```", "div pre code"),
+        ("!!! note\n    ```\n    ls -l\n    ```", "div p Note div pre code"),
+    ],
+)
+def test_fenced_code_is_code_wherever_it_stands(text: str, outline: str) -> None:
+    html = render({"body": text}).html["body"]
+    shape = re.sub(r"<(?:/[^>]*|span[^>]*)>", " ", html)
+    words = re.sub(r"<([a-z]+)[^>]*>", r" \1 ", shape).split()
+    kept = [word for word in words if word not in ("ls", "-l")]
+    wanted = [word for word in outline.split() if word != "p"]
+    assert [word for word in kept if word != "p"][: len(wanted)] == wanted
+    assert "ls -l\n" in re.sub(r"<[^>]+>", "", html)
+    assert "```" not in html
+    assert "~~~" not in html
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("- a\n\n    ```\n    never closed\n\n- b", "```"),
+        ("> ```\n> never closed\n\nend", "```"),
+        ("- a\n    ```\nout of the list\n    ```", "out of the list"),
+        ("words\n\n    ```\n    shown as it is\n    ```", "<code>```\nshown as it is\n```"),
+        ("````\n- a\n    ```\n    b\n    ```\n````", "<code>- a\n    ```\n    b\n    ```"),
+        ("- a\n    ````\n    ```\n    b\n    ```\n    ````", "<code>```\nb\n```"),
+        ("- a\n    ```py x=1\n    b\n    ```", "b"),
+    ],
+)
+def test_what_is_no_closed_fence_stays_what_it_was(text: str, kept: str) -> None:
+    assert kept in re.sub(r"</?(?:span|pre|div)[^>]*>", "", render({"body": text}).html["body"])
+
+
+def test_code_in_lists_keeps_its_shape_and_is_escaped_and_coloured() -> None:
+    text = "1. a\n\n    ```python\n    if x:\n\n        <script>alert(1)</script>\n    ```"
+    html = render({"body": text}).html["body"]
+    assert '<span class="k">if</span>' in html
+    assert "<script" not in html
+    assert "if x:\n\n    &lt;script&gt;" in re.sub(r"<[^>]+>", "", html)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a\n" + "    ```x\n" * 18_000,
+        "- a\n" + "".join(f"    {'`' * (3 + n)}\n" for n in range(550)),
+        "> ```x\n" * 18_000,
+        "".join(f"{'> ' * n}```\n" for n in range(49)) * 40,
+        "- ```\n" * 20_000,
+    ],
+)
+def test_fences_that_nothing_closes_cost_little(text: str) -> None:
+    lines = text.split("\n")
+    fences = _HERE._markdown.preprocessors["inner_fences"]
+    fences.run(lines)
+    assert fences._steps >= -len(lines)
 
 
 def test_headings_have_stable_anchors_in_any_script_and_begin_below_the_title() -> None:
@@ -187,9 +259,6 @@ def plain() -> markdown.Markdown:
     return markdown.Markdown(
         extensions=["tables", "fenced_code", "sane_lists", "attr_list", "def_list", "abbr", "admonition"]
     )
-
-
-_HERE = renderer.Renderer()
 
 
 @settings(max_examples=200, deadline=None)

@@ -4,14 +4,14 @@ PostgreSQL counts on by itself.  Of SQLite's tables each that numbers its rows i
 counts on above every number that the table, the outbox, the audit log or a kept answer has ever named.
 
 Revision ID: 0006
-Revises: 0004
+Revises: 0005
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
@@ -31,6 +31,19 @@ class Span:
 
 SHORT = Span(idle=timedelta(hours=12), whole=timedelta(days=2))
 LONG = Span(idle=timedelta(days=14), whole=timedelta(days=60))
+
+# Every page asks, so the statement is made once.
+_LIVING = (
+    select(UserSession)
+    .join(UserSession.user)
+    .options(contains_eager(UserSession.user))
+    .where(
+        UserSession.token_hash == bindparam("token_hash"),
+        UserSession.epoch == User.epoch,
+        UserSession.expires_at > bindparam("now", type_=UserSession.expires_at.type),
+        User.is_active,
+    )
+)
 
 
 def digest(token: str) -> str:
@@ -60,16 +73,8 @@ def find(token: str) -> UserSession | None:
     """Return the living session of a token: not expired, not idle, of the user's present epoch, of an active user."""
     if not token or len(token) > 2 * TOKEN_BYTES:
         return None
-    found = db.session.execute(
-        select(UserSession)
-        .join(UserSession.user)
-        .options(contains_eager(UserSession.user))
-        .where(
-            UserSession.token_hash == digest(token),
-            UserSession.epoch == User.epoch,
-            UserSession.expires_at > now(),
-            User.is_active,
-        )
+    found: UserSession | None = db.session.execute(
+        _LIVING, {"token_hash": digest(token), "now": now()}
     ).scalar_one_or_none()
     if found is None:
         return None

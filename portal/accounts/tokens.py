@@ -3,9 +3,9 @@
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager
 
 from portal import audit
 from portal.access import Viewer
@@ -20,6 +20,19 @@ LIFETIMES = {
     "reset": timedelta(minutes=30),
     "code": timedelta(minutes=10),
 }
+
+# Every request of a program asks, so the statement is made once.
+_VALID = (
+    select(APIToken)
+    .join(APIToken.user)
+    .options(contains_eager(APIToken.user))
+    .where(
+        APIToken.token_hash == bindparam("token_hash"),
+        APIToken.epoch == User.epoch,
+        APIToken.revoked_at.is_(None),
+        User.is_active,
+    )
+)
 
 
 def create(user: User, *, name: str, by: Viewer | None, lifetime: timedelta | None = None) -> str:
@@ -41,17 +54,7 @@ def create(user: User, *, name: str, by: Viewer | None, lifetime: timedelta | No
 
 def find(token: str) -> APIToken | None:
     """Return the valid API token of this text: not revoked, not expired, of its active owner's present epoch."""
-    found = db.session.execute(
-        select(APIToken)
-        .join(APIToken.user)
-        .options(joinedload(APIToken.user))
-        .where(
-            APIToken.token_hash == digest(token),
-            APIToken.epoch == User.epoch,
-            APIToken.revoked_at.is_(None),
-            User.is_active,
-        )
-    ).scalar_one_or_none()
+    found: APIToken | None = db.session.execute(_VALID, {"token_hash": digest(token)}).scalar_one_or_none()
     if found is None or (found.expires_at is not None and found.expires_at <= now()):
         return None
     return found

@@ -19,7 +19,7 @@ from portal.accounts import passwords, second_factor, sessions, tokens
 from portal.accounts.models import User
 from portal.accounts.sign_in import find_user, normal_email
 from portal.errors import Invalid, Missing, OperationError
-from portal.extensions import db
+from portal.extensions import count_rows, db
 from portal.mail import messages
 
 ROLES = tuple(role for role in Role if role != Role.ANONYMOUS)
@@ -270,7 +270,7 @@ def load_page(*, words: str = "", role: str = "", state: str = "", page: int = 1
     if state in states:
         wanted.append(states[state])
     chosen: Select[User] = select(User).where(*wanted)
-    total = db.session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    total = count_rows(chosen, User.id)
     page = min(max(1, page), max(1, -(-total // PAGE_SIZE)))
     rows = db.session.scalars(
         chosen.order_by(func.lower(User.name), User.id).limit(PAGE_SIZE).offset((page - 1) * PAGE_SIZE)

@@ -12,7 +12,7 @@ from portal.accounts.guard import current_viewer, needs
 from portal.api.idempotency import idempotent
 from portal.api.resources import load_list, text_of
 from portal.api.schemas import CustomerArgs, CustomerIn, CustomerOut, CustomerPatch, page_of
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.customers.findable import select_readable
 from portal.customers.models import Contact, Customer
 
@@ -34,8 +34,8 @@ def shape(customer: Customer) -> dict[str, Any]:
         "notes": customer.notes,
         "tags": [tag.name for tag in customer.tags],
         "products": [product.slug for product in customer.products],
-        "emails": customers.emails(customer),
-        "phones": customers.phones(customer),
+        "emails": contacts.emails(customer),
+        "phones": contacts.phones(customer),
         "external_id": customer.external_id,
         "source": customer.source,
         "created_at": text_of(customer.created_at),

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import request, url_for
 from flask.views import MethodView
+from flask_babel import gettext
 from flask_smorest import Blueprint
 from sqlalchemy.orm import selectinload
 
@@ -12,7 +13,8 @@ from portal.accounts.guard import current_viewer, needs
 from portal.api.idempotency import HEADER, idempotent
 from portal.api.resources import category_id, load_list, product_ids, staff_id, text_of
 from portal.api.schemas import EntryIn, EntryOut, RecordArgs, RecordIn, RecordOut, RecordPatch, page_of
-from portal.service import records
+from portal.errors import Invalid
+from portal.service import entries, reading, records
 from portal.service.findable import select_readable
 from portal.service.models import Entry, Record
 
@@ -64,7 +66,7 @@ def shape_entry(entry: Entry) -> dict[str, Any]:
 
 
 def _whole(record: Record) -> dict[str, Any]:
-    return shape(record) | {"entries": [shape_entry(e) for e in records.load_timeline(current_viewer(), record)]}
+    return shape(record) | {"entries": [shape_entry(e) for e in reading.load_timeline(current_viewer(), record)]}
 
 
 def _changes(given: dict[str, Any], viewer: Viewer) -> dict[str, Any]:
@@ -75,6 +77,9 @@ def _changes(given: dict[str, Any], viewer: Viewer) -> dict[str, Any]:
         slug = changes.pop("product")
         changes["product_id"] = None if slug is None else product_ids([slug], "product")[0]
     if "assignee" in changes:
+        # Before anybody is looked up: whoever may not assign would learn which addresses have an account.
+        if not viewer.is_staff:
+            raise Invalid({"assignee": gettext("This field cannot be set here.")})
         changes["assignee_id"] = staff_id(changes.pop("assignee"))
     return changes
 
@@ -115,7 +120,7 @@ class OneRecord(MethodView):
     @needs(Permission.ASK)
     def get(self, record_id: int) -> dict[str, Any]:
         """Read a record with what the caller may see of its timeline."""
-        return _whole(records.get_readable(current_viewer(), record_id))
+        return _whole(reading.get_readable(current_viewer(), record_id))
 
     @blueprint.arguments(RecordPatch)
     @blueprint.response(200, RecordOut)
@@ -124,7 +129,7 @@ class OneRecord(MethodView):
     def patch(self, given: dict[str, Any], record_id: int) -> tuple[dict[str, Any], int]:
         """Change the given fields of a record, its state, or write down what resolved it."""
         viewer = current_viewer()
-        record = records.get_readable(viewer, record_id)
+        record = reading.get_readable(viewer, record_id)
         version = given.pop("version", record.version)
         state, resolution = given.pop("state", None), given.pop("resolution", None)
         changes = _changes(given, viewer)
@@ -137,7 +142,7 @@ class OneRecord(MethodView):
     def delete(self, record_id: int) -> tuple[None, int]:
         """Remove a record with its timeline for good."""
         viewer = current_viewer()
-        records.delete(records.get_readable(viewer, record_id), by=viewer)
+        records.delete(reading.get_readable(viewer, record_id), by=viewer)
         return None, 204
 
 
@@ -152,7 +157,7 @@ class Entries(MethodView):
     def post(self, given: dict[str, Any], record_id: int) -> tuple[dict[str, Any], int, dict[str, str]]:
         """Add a public reply, or for staff an internal note."""
         viewer = current_viewer()
-        record = records.get_readable(viewer, record_id)
-        add = records.reply if given["kind"] == "reply" else records.note
+        record = reading.get_readable(viewer, record_id)
+        add = entries.reply if given["kind"] == "reply" else entries.note
         entry = add(record, by=viewer, body=given["body"], submission=request.headers.get(HEADER))
         return shape_entry(entry), 201, {"Location": url_for("records_api.OneRecord", record_id=record_id)}

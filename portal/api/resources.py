@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from flask_babel import gettext
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, select
 
-from portal.access import Viewer
+from portal.access import STAFF_ROLES, Viewer
 from portal.accounts.models import User
+from portal.declared import looked_for
 from portal.errors import Invalid, Missing
-from portal.extensions import db
+from portal.extensions import count_rows, db
 from portal.vocabulary import categories
 from portal.vocabulary.models import Product
 
@@ -26,13 +27,13 @@ def load_list(
     """Return one page of a query, newest first; `args` holds the page and equalities on the model's columns."""
     for name, value in args.items():
         if name not in ("page", "size"):
-            wanted = wanted.where(getattr(model, name) == value)
-    total = db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(model.id).subquery()))
+            wanted = wanted.where(getattr(model, name) == (looked_for(value) if isinstance(value, str) else value))
+    total = count_rows(wanted, model.id)
     page, size = args["page"], args["size"]
     rows = db.session.scalars(
         wanted.order_by(model.updated_at.desc(), model.id.desc()).limit(size).offset((page - 1) * size)
     )
-    return {"total": total or 0, "page": page, "size": size, "items": [shape(row) for row in rows]}
+    return {"total": total, "page": page, "size": size, "items": [shape(row) for row in rows]}
 
 
 def category_id(slug: str | None, viewer: Viewer) -> int | None:
@@ -63,14 +64,15 @@ def product_ids(slugs: list[str], field: str = "products") -> list[int]:
 
 
 def staff_id(email: str | None) -> int | None:
-    """Return the id of an account by its e-mail address.
+    """Return the id of a member of staff by their e-mail address.
 
     Raises:
-        Invalid: there is none.
+        Invalid: there is none, or the address is a customer's.
     """
     if email is None:
         return None
-    found = db.session.scalar(select(User.id).where(User.with_email(email.strip().lower())))
+    wanted = select(User.id).where(User.with_email(email.strip().lower()), User.role.in_(STAFF_ROLES), User.is_active)
+    found = db.session.scalar(wanted)
     if found is None:
         raise Invalid({"assignee": gettext("assignee: there is no such member of staff.")})
     return found

@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, fields, validate
 
+from portal.declared import LARGEST_ID
+
 
 class Strict(Schema):
     """Refuses what it does not know, by name."""
@@ -34,44 +36,73 @@ def page_of(item: type[Schema]) -> type[Schema]:
     )
 
 
-class ArticleArgs(PageArgs):
-    """Which articles."""
+class SourcedArgs(PageArgs):
+    """Which objects, by their kind and by where they came from."""
 
     kind = fields.String()
-    state = fields.String()
-    language = fields.String()
     source = fields.String()
     external_id = fields.String()
 
 
-class ArticleIn(Strict):
+class Patch(Strict):
+    """What to change, and the version that was read: an older one is answered 409 with both."""
+
+    version = fields.Integer()
+
+
+class Stored(Schema):
+    """What is told of everything that is kept."""
+
+    id = fields.Integer()
+    version = fields.Integer()
+    path = fields.String()
+    kind = fields.String()
+    external_id = fields.String(allow_none=True)
+    source = fields.String(allow_none=True)
+    created_at = fields.String()
+    updated_at = fields.String()
+
+
+class ArticleArgs(SourcedArgs):
+    """Which articles."""
+
+    state = fields.String()
+    language = fields.String()
+
+
+class ArticleFields(Schema):
+    """What goes in and comes out alike."""
+
+    title = fields.String()
+    outcome = fields.String(allow_none=True)
+    summary = fields.String()
+    language = fields.String()
+    audience = fields.String()
+    state = fields.String()
+    category = fields.String(allow_none=True, metadata={"description": "A category's slug."})
+    products = fields.List(fields.String(), metadata={"description": "Products' slugs."})
+    tags = fields.List(fields.String())
+    url = fields.String(allow_none=True)
+    review_at = fields.String(allow_none=True)
+
+
+class ArticleIn(Strict, ArticleFields):
     """The fields of an article that may be written.  A case study has its own parts instead of `body`."""
 
     kind = fields.String(validate=validate.OneOf(["faq", "case_study"]))
-    title = fields.String()
     body = fields.String()
     environment = fields.String()
     issue = fields.String()
     cause = fields.String()
     resolution = fields.String()
     lesson = fields.String()
-    outcome = fields.String(allow_none=True)
-    summary = fields.String()
-    language = fields.String()
-    audience = fields.String()
     is_shared = fields.Boolean()
-    state = fields.String()
-    category = fields.String(allow_none=True, metadata={"description": "A category's slug."})
-    products = fields.List(fields.String(), metadata={"description": "Products' slugs."})
-    tags = fields.List(fields.String())
     external_id = fields.String(allow_none=True)
     source = fields.String(allow_none=True)
-    url = fields.String(allow_none=True)
-    review_at = fields.String(allow_none=True)
     note = fields.String(metadata={"description": "Why; kept with the revision."})
 
 
-class ArticlePatch(ArticleIn):
+class ArticlePatch(Patch, ArticleIn):
     """What to change, and the version that was read: an older one is answered 409 with both."""
 
     class Meta:
@@ -80,72 +111,52 @@ class ArticlePatch(ArticleIn):
         unknown: ClassVar[str] = RAISE
         exclude = ("kind", "external_id", "source", "url")
 
-    version = fields.Integer()
 
-
-class ArticleOut(Schema):
+class ArticleOut(Stored, ArticleFields):
     """An article."""
 
-    id = fields.Integer()
-    version = fields.Integer()
-    kind = fields.String()
-    title = fields.String()
     slug = fields.String()
-    path = fields.String()
     body = fields.String(allow_none=True)
     environment = fields.String(allow_none=True)
     issue = fields.String(allow_none=True)
     cause = fields.String(allow_none=True)
     resolution = fields.String(allow_none=True)
     lesson = fields.String(allow_none=True)
-    outcome = fields.String(allow_none=True)
-    summary = fields.String()
-    language = fields.String()
-    audience = fields.String()
-    state = fields.String()
-    category = fields.String(allow_none=True)
-    products = fields.List(fields.String())
-    tags = fields.List(fields.String())
-    external_id = fields.String(allow_none=True)
-    source = fields.String(allow_none=True)
-    url = fields.String(allow_none=True)
-    created_at = fields.String()
-    updated_at = fields.String()
     published_at = fields.String(allow_none=True)
-    review_at = fields.String(allow_none=True)
 
 
-class RecordArgs(PageArgs):
+class RecordArgs(SourcedArgs):
     """Which records."""
 
-    kind = fields.String()
     state = fields.String()
-    customer_id = fields.Integer()
-    source = fields.String()
-    external_id = fields.String()
+    customer_id = fields.Integer(validate=validate.Range(1, LARGEST_ID))
 
 
-class RecordIn(Strict):
-    """The fields of a service record that may be written; customers set fewer of them than staff."""
+class RecordFields(Schema):
+    """What goes in and comes out alike."""
 
     kind = fields.String()
     subject = fields.String()
     description = fields.String()
     language = fields.String()
     customer_id = fields.Integer(allow_none=True)
-    contact_id = fields.Integer(allow_none=True)
     product = fields.String(allow_none=True, metadata={"description": "A product's slug."})
     serial_number = fields.String()
     category = fields.String(allow_none=True, metadata={"description": "A category's slug."})
     priority = fields.String()
-    assignee = fields.String(allow_none=True, metadata={"description": "The e-mail address of a member of staff."})
     tags = fields.List(fields.String())
 
 
-class RecordPatch(RecordIn):
+class RecordIn(Strict, RecordFields):
+    """The fields of a service record that may be written; customers set fewer of them than staff."""
+
+    contact_id = fields.Integer(allow_none=True)
+    assignee = fields.String(allow_none=True, metadata={"description": "The e-mail address of a member of staff."})
+
+
+class RecordPatch(Patch, RecordIn):
     """What to change, and the version that was read: an older one is answered 409 with both."""
 
-    version = fields.Integer()
     state = fields.String()
     resolution = fields.String(metadata={"description": "Resolves the record when it is not resolved yet."})
 
@@ -169,83 +180,46 @@ class EntryOut(Schema):
     at = fields.String()
 
 
-class RecordOut(Schema):
+class RecordOut(Stored, RecordFields):
     """A service record; `entries` only where one record is asked for."""
 
-    id = fields.Integer()
-    version = fields.Integer()
     number = fields.String()
-    path = fields.String()
-    kind = fields.String()
     state = fields.String()
-    subject = fields.String()
-    description = fields.String()
-    language = fields.String()
-    customer_id = fields.Integer(allow_none=True)
-    product = fields.String(allow_none=True)
-    serial_number = fields.String()
-    category = fields.String(allow_none=True)
-    priority = fields.String()
     assignee = fields.String(allow_none=True, metadata={"description": "Staff only."})
     resolution = fields.String()
-    tags = fields.List(fields.String())
-    external_id = fields.String(allow_none=True)
-    source = fields.String(allow_none=True)
-    created_at = fields.String()
-    updated_at = fields.String()
     resolved_at = fields.String(allow_none=True)
     entries = fields.List(fields.Nested(EntryOut))
 
 
-class CustomerArgs(PageArgs):
+class CustomerArgs(SourcedArgs):
     """Which customers."""
 
+
+class CustomerFields(Schema):
+    """What goes in and comes out alike."""
+
     kind = fields.String()
-    source = fields.String()
-    external_id = fields.String()
+    name = fields.String()
+    language = fields.String()
+    region = fields.String()
+    segment = fields.String()
+    notes = fields.String()
+    tags = fields.List(fields.String())
+    products = fields.List(fields.String())
+    emails = fields.List(fields.String())
+    phones = fields.List(fields.String())
 
 
-class CustomerIn(Strict):
+class CustomerIn(Strict, CustomerFields):
     """The fields of a customer profile that may be written."""
 
-    kind = fields.String()
-    name = fields.String()
-    language = fields.String()
-    region = fields.String()
-    segment = fields.String()
-    notes = fields.String()
-    tags = fields.List(fields.String())
-    products = fields.List(fields.String())
-    emails = fields.List(fields.String())
-    phones = fields.List(fields.String())
 
-
-class CustomerPatch(CustomerIn):
+class CustomerPatch(Patch, CustomerIn):
     """What to change, and the version that was read: an older one is answered 409 with both."""
 
-    version = fields.Integer()
 
-
-class CustomerOut(Schema):
+class CustomerOut(Stored, CustomerFields):
     """A customer profile."""
-
-    id = fields.Integer()
-    version = fields.Integer()
-    path = fields.String()
-    kind = fields.String()
-    name = fields.String()
-    language = fields.String()
-    region = fields.String()
-    segment = fields.String()
-    notes = fields.String()
-    tags = fields.List(fields.String())
-    products = fields.List(fields.String())
-    emails = fields.List(fields.String())
-    phones = fields.List(fields.String())
-    external_id = fields.String(allow_none=True)
-    source = fields.String(allow_none=True)
-    created_at = fields.String()
-    updated_at = fields.String()
 
 
 class ErrorBody(Schema):

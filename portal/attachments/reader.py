@@ -53,6 +53,20 @@ def read_sheets(path: Path) -> Iterator[str]:
                 yield line
 
 
+def read_slides(path: Path) -> Iterator[str]:
+    """Yield the lines of a PowerPoint presentation: each slide, then what is noted below it."""
+    from portal.attachments import office
+
+    yield from office.read_slides(path, most=MOST_PAGES)
+
+
+def read_open_document(path: Path) -> Iterator[str]:
+    """Yield the paragraphs of an OpenDocument text or presentation."""
+    from portal.attachments import office
+
+    yield from office.read_open_document(path)
+
+
 def read_plain(path: Path) -> Iterator[str]:
     """Yield a text file in the encoding it most likely has."""
     with path.open("rb") as file:
@@ -73,6 +87,9 @@ def read_plain(path: Path) -> Iterator[str]:
 READERS: dict[str, Callable[[Path], Iterator[str]]] = {
     ".pdf": read_pdf,
     ".docx": read_docx,
+    ".pptx": read_slides,
+    ".odt": read_open_document,
+    ".odp": read_open_document,
     ".xlsx": read_sheets,
     ".ods": read_sheets,
     ".txt": read_plain,

@@ -36,6 +36,7 @@ FILE_TYPES: dict[str, FileType] = {
     ".pptx": FileType("application/vnd.openxmlformats-officedocument.presentationml.presentation", "ppt/"),
     ".odt": FileType("application/vnd.oasis.opendocument.text", "mimetype"),
     ".ods": FileType("application/vnd.oasis.opendocument.spreadsheet", "mimetype"),
+    ".odp": FileType("application/vnd.oasis.opendocument.presentation", "mimetype"),
     ".txt": FileType("text/plain", "text"),
     ".log": FileType("text/plain", "text"),
     ".csv": FileType("text/csv", "text"),

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,10 +15,9 @@ from sqlalchemy import select
 from portal.access import Role, viewer_for
 from portal.extensions import db
 from portal.search import evaluation
-from portal.search.answer import search_corrected
+from portal.search.answer import first_hits
 from portal.search.current import engine
 from portal.search.engine import EngineError
-from portal.search.request import LONGEST_TEXT, SearchRequest
 from portal.search.results import Hit
 from portal.steering import clicks, configurations, in_force, judgements, measurements
 from portal.steering.models import Configuration, JudgedSet, Measurement
@@ -82,21 +81,13 @@ def _on_files(
     unknown = judgements.find_unknown({name for query in judged for name in query.relevance}, source=source or "")
     _list(unasked, "judged queries stand in no line of the queries and are left out")
     _list(unknown, "judged documents are not in the portal and count as never found")
-    guidance = replace(in_force.read(), weights=in_force.weights_of(configuration.weights if configuration else {}))
-    base = SearchRequest(
-        viewer=viewer_for(Role.ADMIN),
-        size=evaluation.CUT,
-        filters={"source": (source,)} if source else {},
-        with_facets=False,
-        with_highlights=False,
-        with_correction=False,
-        guidance=guidance,
-    )
+    guidance = in_force.read_with(configuration)
+    viewer, filters = viewer_for(Role.ADMIN), {"source": (source,)} if source else {}
     scores = []
     try:
         for query in track(judged, description="Asking", console=Console(stderr=True), disable=as_json):
             began = time.perf_counter()
-            hits = search_corrected(replace(base, text=query.text[:LONGEST_TEXT]), engine=engine()).hits
+            hits = first_hits(engine(), viewer, query.text, filters=filters, guidance=guidance)
             took_ms = (time.perf_counter() - began) * 1000
             scores.append(evaluation.score(query, [_external_id(hit) for hit in hits], took_ms))
     except EngineError as error:

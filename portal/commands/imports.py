@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from portal import outbox
 from portal.access import Role, viewer_for
-from portal.customers import customers
+from portal.customers import batches as customer_batches
 from portal.imports import run, tables, writing
 from portal.imports.reading import UnreadableError
 from portal.knowledge import batches
@@ -71,7 +71,7 @@ def import_records(*, file: Path, source: str, dry_run: bool, restart: bool, as_
 @_options
 def import_customers(*, file: Path, source: str, dry_run: bool, restart: bool, as_json: bool) -> None:
     """Take customer profiles in."""
-    take = partial(customers.import_batch, source=source, by=None, dry_run=dry_run)
+    take = partial(customer_batches.import_batch, source=source, by=None, dry_run=dry_run)
     _import(file, take, f"customers\0{source}", dry_run=dry_run, restart=restart, as_json=as_json)
 
 

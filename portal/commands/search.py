@@ -16,7 +16,7 @@ from portal.search.current import engine
 from portal.search.request import RequestError, SearchRequest
 from portal.search.schemas import result_to_json
 from portal.search.sources import registry
-from portal.search.why import Verdict, Why, explain_place, why_to_json
+from portal.search.why import Verdict, Why, explain_place, pinned_sentence, why_to_json
 
 
 def _viewer_named(name: str | None) -> Viewer:
@@ -69,6 +69,8 @@ def search(
     table = Table("#", "Score", "Kind", "Title", "Address", box=None)
     for rank, hit in enumerate(result.hits, start=1):
         table.add_row(str(rank), f"{hit.score:.2f}", hit.kind, escape_markup(hit.title), hit.url)
+        if explain and hit.is_pinned and result.rules:
+            table.add_row("", "", "", f"  {escape_markup(pinned_sentence(hit.score))}", "")
         for reason in hit.matched_fields:
             found = escape_markup(f"{reason.field}: {', '.join(reason.words)}")
             table.add_row("", f"{reason.score:.3f}", "", f"  {found}", "")

@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask
+from flask.typing import ResponseReturnValue
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import message
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import BadRequest
 
+from portal.api.errors import answer_http_error
 from portal.app import create_app
+from portal.commands.gathering import GatheringWorker
 from portal.settings import Settings
 
 LONGEST_REQUEST_LINE = 16 * 1024
@@ -17,6 +22,8 @@ MOST_HEADERS = 100
 WEB_STOP_S = 20
 WEB_PATIENCE_S = 60
 BACKLOG = 512
+MOST_CONNECTIONS = 5_000
+"""Of one process, idle and lingering ones counted; those that bring no request are dropped long before."""
 
 
 class Web(BaseApplication):
@@ -32,7 +39,8 @@ class Web(BaseApplication):
         message.MAX_REQUEST_LINE = LONGEST_REQUEST_LINE
         options: dict[str, Any] = {
             "bind": self._bind,
-            "worker_class": "gthread",
+            "worker_class": GatheringWorker,
+            "worker_connections": MOST_CONNECTIONS,
             "workers": self._settings.web_workers,
             "threads": self._settings.web_threads,
             "backlog": BACKLOG,
@@ -54,4 +62,11 @@ class Web(BaseApplication):
 
     def load(self) -> Flask:
         """Make the portal, in each web worker for itself."""
-        return create_app(self._settings)
+        app = create_app(self._settings)
+        app.register_error_handler(ParseException, _answer_broken_body)
+        return app
+
+
+def _answer_broken_body(_error: ParseException) -> ResponseReturnValue:
+    """Answer a body that is none: it is read, and so found to be broken, by whichever view asks for it first."""
+    return answer_http_error(BadRequest())

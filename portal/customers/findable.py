@@ -1,18 +1,19 @@
 """What the search asks of customer profiles: which may still be read, and which names hold some words."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, select
 
 from portal import access
 from portal.access import Viewer
 from portal.customers.models import Customer
 from portal.extensions import db
 from portal.search.results import Hit
-from portal.search.sources import Source, Standing
-from portal.search.titles import holds_words
+from portal.search.sources import READERS_AT_A_TIME, Source, Standing
+from portal.search.titles import holds_words, load_newest
 
 
 def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
@@ -22,7 +23,12 @@ def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
 
 def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
     """Return those of the ids that the viewer may read now."""
-    return set(db.session.scalars(select_readable(viewer, Customer.id).where(Customer.id.in_(ids))))
+    return set(db.session.scalars(_select_readable_ids(viewer), {"ids": list(ids)}))
+
+
+@lru_cache(maxsize=READERS_AT_A_TIME)
+def _select_readable_ids(viewer: Viewer) -> Select[Any]:
+    return select_readable(viewer, Customer.id).where(Customer.id.in_(bindparam("ids", expanding=True)))
 
 
 def find_titles(
@@ -32,10 +38,7 @@ def find_titles(
     if kinds and "customer" not in kinds:
         return 0, []
     found = select_readable(viewer, Customer).where(holds_words(words, Customer.name))  # type: ignore[arg-type]
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Customer.id).subquery())) or 0
-    rows = db.session.scalars(
-        found.order_by(Customer.updated_at.desc(), Customer.id).limit(max(limit, 0)).offset(offset)
-    )
+    total, rows = load_newest(found, Customer, limit, offset)
     return total, [
         Hit(
             id=f"customer:{customer.id}",

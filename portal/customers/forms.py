@@ -8,8 +8,8 @@ from flask_wtf import FlaskForm
 from wtforms import FieldList, Form, FormField, HiddenField, SelectChoice, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired
 
-from portal.customers import customers
-from portal.customers.customers import ContactDraft
+from portal.customers import contacts, fields
+from portal.customers.contacts import ContactDraft
 from portal.customers.models import Customer
 from portal.errors import Invalid
 
@@ -53,7 +53,7 @@ class CustomerForm(FlaskForm):
     segment = StringField(_("Segment"))
     tags = StringField(_("Tags"), description=_("Separated by commas."))
     products = StringField(_("Products owned"), description=_("Separated by commas."))
-    contacts = FieldList(FormField(ContactRow), label=_("Contacts"), max_entries=customers.MOST_CONTACTS + 1)
+    contacts = FieldList(FormField(ContactRow), label=_("Contacts"), max_entries=contacts.MOST_CONTACTS + 1)
     notes = TextAreaField(_("Notes"), description=_("Only staff read them."))
 
     PLAIN = ("kind", "name", "region", "language", "segment", "tags", "products", "notes")
@@ -68,7 +68,7 @@ class CustomerForm(FlaskForm):
 
     def add_empty_row(self) -> None:
         """Offer one more contact."""
-        if len(self.contacts) <= customers.MOST_CONTACTS:
+        if len(self.contacts) <= contacts.MOST_CONTACTS:
             self.contacts.append_entry()
 
     def take_over(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -99,7 +99,7 @@ class CustomerForm(FlaskForm):
 
 def values_of(customer: Customer) -> dict[str, Any]:
     """Return a customer as the form shows it."""
-    shape = customers.shape(customer)
+    shape = fields.shape(customer)
     return {
         **{name: shape[name] for name in CustomerForm.PLAIN if name not in ("tags", "products")},
         "version": shape["version"],

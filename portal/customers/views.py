@@ -9,7 +9,7 @@ from flask_babel import gettext
 
 from portal.access import Permission, Viewer
 from portal.accounts.guard import current_viewer, needs
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.customers.forms import CustomerForm, values_of
 from portal.customers.models import Customer
 from portal.errors import Conflict, Invalid
@@ -74,8 +74,8 @@ def show(customer_id: int) -> ResponseReturnValue:
     beside: dict[str, Any] = {}
     for load in current_app.extensions.get(BESIDE, ()):
         beside |= load(viewer, customer)
-    contacts = [customers.draft_of(contact) for contact in customer.contacts]
-    return render_template("customers/show.html", customer=customer, contacts=contacts, beside=beside)
+    reach = [contacts.draft_of(contact) for contact in customer.contacts]
+    return render_template("customers/show.html", customer=customer, contacts=reach, beside=beside)
 
 
 @blueprint.get("/customers/<int:customer_id>/profile")

@@ -80,6 +80,11 @@ def read_catalogue() -> dict[str, Any]:
     return _read(CONTENT / "catalogue.toml")
 
 
+def read_steering() -> dict[str, Any]:
+    """Return `{"rule": […], "configuration": […], "set": […]}`."""
+    return _read(CONTENT / "steering.toml")
+
+
 def read_customers() -> list[dict[str, Any]]:
     """Return the customers, with `contacts` as [name, job, e-mail, phone] and `owns` as [product, serial number]."""
     found: list[dict[str, Any]] = _read(CONTENT / "customers.toml")["customer"]

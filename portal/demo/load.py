@@ -17,9 +17,9 @@ from portal.access import Role, Viewer
 from portal.accounts import passwords, users
 from portal.accounts.models import User
 from portal.accounts.sign_in import find_user
-from portal.customers import customers
+from portal.customers import batches as customer_batches
 from portal.customers.models import Contact, Customer
-from portal.demo import searches, timeline
+from portal.demo import searches, steering, timeline
 from portal.demo.content import (
     LINK,
     WrittenArticle,
@@ -31,7 +31,7 @@ from portal.demo.content import (
 )
 from portal.errors import OperationError
 from portal.extensions import db, now
-from portal.knowledge import articles
+from portal.knowledge import articles, batches
 from portal.knowledge.models import Article, ArticleSlug, Revision
 from portal.service import batches as record_batches
 from portal.service.models import ArticleLink, Record, RecordLink
@@ -136,6 +136,7 @@ def load_demo(*, settings: Settings, at: datetime | None = None) -> Loaded:
     loaded.added["users"] += _load_own_customer()
     loaded.added["articles"] = _load_articles(words, _accounts(), by=editor, at=at)
     loaded.added["records"] = _load_records(words, _accounts(), by=staff["marcus"].viewer, at=at)
+    loaded.added |= steering.load(_known(Article, [one.id for one in read_articles()]), by=editor, at=at)
     own = select(Record.id).where(Record.source == SOURCE).order_by(Record.id).limit(SEARCHED_BEFORE)
     loaded.added["searches"] = searches.load(at=at, requests=db.session.scalars(own).all())
     accounts = _accounts()
@@ -262,7 +263,7 @@ def _load_customers(words: _Words, *, by: Viewer, at: datetime) -> int:
     missing = [one for one in written if one["id"] not in there]
     if not missing:
         return 0
-    _expect_all(customers.import_batch([_customer_line(one, words) for one in missing], source=SOURCE, by=by))
+    _expect_all(customer_batches.import_batch([_customer_line(one, words) for one in missing], source=SOURCE, by=by))
     made = _known(Customer, [one["id"] for one in missing])
     for place, one in enumerate(missing):
         # They became customers one after the other, over the three years before the first request.
@@ -312,7 +313,7 @@ def _load_articles(words: _Words, accounts: Mapping[str, User], *, by: Viewer, a
     addresses = {key: article.slug for key, article in there.items()}
     addresses |= {one.id: slug for one, slug in zip(missing, slugs, strict=True)}
     lines = [_article_line(one, words, addresses, at) for one in missing]
-    _expect_all(articles.import_batch(lines, source=SOURCE, by=by))
+    _expect_all(batches.import_batch(lines, source=SOURCE, by=by))
     made = _known(Article, [one.id for one in missing])
     for one in missing:
         _write_later_wordings(made[one.id], one, addresses, by=by)
@@ -523,7 +524,7 @@ def _known(model: type[Any], ids: Sequence[str]) -> dict[str, Any]:
     return {str(row.external_id): row for row in rows}
 
 
-def _expect_all(outcomes: Iterable[articles.Outcome | customers.Outcome]) -> None:
+def _expect_all(outcomes: Iterable[batches.Outcome | customer_batches.Outcome]) -> None:
     """Stop at the first line that was refused: the demo's own content has to be right."""
     for place, outcome in enumerate(outcomes, start=1):
         if outcome.outcome == "refused":

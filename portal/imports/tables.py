@@ -8,7 +8,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import selectinload
 
 from portal.access import Viewer
-from portal.customers import customers
+from portal.customers import contacts
 from portal.customers import findable as findable_customers
 from portal.customers.models import Contact, Customer
 from portal.extensions import db
@@ -136,8 +136,8 @@ def _customer(customer: Customer) -> dict[str, Any]:
             "kind": customer.kind,
             "region": customer.region,
             "segment": customer.segment,
-            "emails": customers.emails(customer),
-            "phones": customers.phones(customer),
+            "emails": contacts.emails(customer),
+            "phones": contacts.phones(customer),
             "products": [product.name for product in customer.products],
             "tags": [tag.name for tag in customer.tags],
         },

@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from flask_babel import LazyString, lazy_gettext
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement
 
 from portal.access import Viewer
-from portal.extensions import db, now
-from portal.knowledge import articles
+from portal.extensions import count_rows, now
+from portal.knowledge import lists
 from portal.knowledge.findable import select_readable
 from portal.knowledge.models import Article
 
@@ -65,18 +65,12 @@ PILES = {
 
 def count_piles(viewer: Viewer) -> dict[str, int]:
     """Return how much lies on each pile: one query each, never more."""
-    return {
-        pile.name: db.session.scalar(
-            select(func.count()).select_from(_lying_on(pile, viewer).with_only_columns(Article.id).subquery())
-        )
-        or 0
-        for pile in PILES.values()
-    }
+    return {pile.name: count_rows(_lying_on(pile, viewer), Article.id) for pile in PILES.values()}
 
 
-def load_pile(viewer: Viewer, pile: Pile, *, number: int) -> articles.Page:
+def load_pile(viewer: Viewer, pile: Pile, *, number: int) -> lists.Page:
     """Return one page of a pile."""
-    return articles.load_page(
+    return lists.load_page(
         viewer, *pile.conditions(viewer), states=pile.states, order=pile.order, number=number, size=SIZE
     )
 

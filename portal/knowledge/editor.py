@@ -21,7 +21,7 @@ from portal.attachments.models import Attachment
 from portal.attachments.types import FILE_TYPES
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
-from portal.knowledge import articles, board, fields
+from portal.knowledge import articles, board, fields, files, revisions, rights, translations
 from portal.knowledge.diff import FieldDifference, differences
 from portal.knowledge.forms import OUTCOME_NAMES, ArticleForm, ConfirmForm, FilesForm, TranslationForm
 from portal.knowledge.lookup import find_article
@@ -101,7 +101,7 @@ def new() -> ResponseReturnValue:
             note=form.note.data or "",
         )
         if original is not None:
-            articles.link_translation(made, of=original, by=viewer)
+            translations.link_translation(made, of=original, by=viewer)
     except Invalid as invalid:
         form.show_refusals(invalid.fields)
         return render_template("knowledge/edit.html", form=form, page=page), 422
@@ -115,7 +115,7 @@ def edit(slug: str) -> ResponseReturnValue:
     """Change an article.  Whoever saves over a newer version is shown both and decides."""
     viewer = current_viewer()
     found = find_article(slug)
-    articles.require_edit(found, viewer)
+    rights.require_edit(found, viewer)
     form = ArticleForm(data=_content(found))
     _offer(form, found.kind, viewer, found.language)
     if not form.is_submitted():
@@ -181,7 +181,7 @@ def archive(slug: str) -> Response:
 def delete(slug: str) -> ResponseReturnValue:
     """Remove an article for good, once its title has been typed."""
     found = find_article(slug)
-    articles.require_delete(found, current_viewer())
+    rights.require_delete(found, current_viewer())
     form = ConfirmForm()
     if not form.validate_on_submit():
         return render_template("knowledge/delete.html", form=form, article=found)
@@ -211,7 +211,7 @@ def history(slug: str) -> str:
         new=new_one,
         differences=_differences(old_one.content, new_one.content) if old_one and new_one else [],
         names=_field_names(),
-        may_edit=articles.may_edit(found, current_viewer()),
+        may_edit=rights.may_edit(found, current_viewer()),
     )
 
 
@@ -239,14 +239,14 @@ def attach(slug: str) -> ResponseReturnValue:
     """Add files; those that are not taken are named, the others stay."""
     viewer = current_viewer()
     found = find_article(slug)
-    articles.require_edit(found, viewer)
-    files = FilesForm()
-    sent = [file for file in files.files.data or [] if file and file.filename]
+    rights.require_edit(found, viewer)
+    sending = FilesForm()
+    sent = [file for file in sending.files.data or [] if file and file.filename]
     refusals = [] if sent else [gettext("Choose a file first.")]
     taken = 0
     for file in sent:
         try:
-            articles.attach(found, stream=file.stream, file_name=file.filename, by=viewer)
+            files.attach(found, stream=file.stream, file_name=file.filename, by=viewer)
             taken += 1
         except Invalid as invalid:
             db.session.rollback()
@@ -254,10 +254,10 @@ def attach(slug: str) -> ResponseReturnValue:
     if taken:
         flash(ngettext("%(num)s file added.", "%(num)s files added.", taken), "success")
     if refusals:
-        files.files.errors = refusals
+        sending.files.errors = refusals
         form = ArticleForm(formdata=None, data=_content(found))
         _offer(form, found.kind, viewer, found.language)
-        return render_template("knowledge/edit.html", form=form, page=_page(found.kind, found, files=files)), 422
+        return render_template("knowledge/edit.html", form=form, page=_page(found.kind, found, files=sending)), 422
     return redirect(url_for(".edit", slug=found.slug, _anchor="files"), 303)
 
 
@@ -270,7 +270,7 @@ def detach(slug: str, attachment_id: int) -> Response:
     if kept is None:
         abort(404)
     name = kept.file_name
-    articles.detach(found, kept, by=current_viewer())
+    files.detach(found, kept, by=current_viewer())
     flash(gettext("%(name)s is removed.", name=name), "success")
     return redirect(url_for(".edit", slug=found.slug, _anchor="files"), 303)
 
@@ -281,7 +281,7 @@ def link_translation(slug: str) -> ResponseReturnValue:
     """Say which other article says the same in another language; an empty field takes the link away."""
     viewer = current_viewer()
     found = find_article(slug)
-    articles.require_edit(found, viewer)
+    rights.require_edit(found, viewer)
     form = TranslationForm(data={"address": found.translation_of.slug if found.translation_of else ""})
     if not form.validate_on_submit():
         return render_template("knowledge/translation.html", form=form, article=found)
@@ -291,7 +291,7 @@ def link_translation(slug: str) -> ResponseReturnValue:
         form.address.errors = [gettext("There is no such article. Copy its address from the browser.")]
         return render_template("knowledge/translation.html", form=form, article=found), 422
     try:
-        articles.link_translation(found, of=other, by=viewer)
+        translations.link_translation(found, of=other, by=viewer)
     except Invalid as invalid:
         form.address.errors = list(invalid.fields.values())
         return render_template("knowledge/translation.html", form=form, article=found), 422
@@ -382,7 +382,7 @@ def _revision(article: Article, asked: str | None, *, default: Revision | None) 
         return default
     if not (asked.isascii() and asked.isdigit() and len(asked) < 10):
         abort(404)
-    return articles.find_revision(article, int(asked)) or abort(404)
+    return revisions.find_revision(article, int(asked)) or abort(404)
 
 
 def _page(
@@ -407,7 +407,7 @@ def _page(
         attached=attachments.load_for("article", article.id) if article else [],
         files=files or FilesForm(formdata=None),
         accepts=",".join(FILE_TYPES),
-        may_delete=article is not None and articles.may_delete(article, current_viewer()),
+        may_delete=article is not None and rights.may_delete(article, current_viewer()),
         preview=shown,
         reason=reason,
         conflict=conflict,

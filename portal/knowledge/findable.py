@@ -1,18 +1,19 @@
 """What the search asks of articles: which may still be read, and which titles hold some words."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, bindparam, or_, select
 
 from portal import access
 from portal.access import Viewer
 from portal.extensions import db
 from portal.knowledge.models import KINDS, Article
 from portal.search.results import Hit
-from portal.search.sources import Source, Standing
-from portal.search.titles import holds_words
+from portal.search.sources import READERS_AT_A_TIME, Source, Standing
+from portal.search.titles import holds_words, load_newest
 from portal.vocabulary.models import Category
 
 
@@ -35,7 +36,12 @@ def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
 
 def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
     """Return those of the ids that the viewer may read now."""
-    return set(db.session.scalars(select_readable(viewer, Article.id).where(Article.id.in_(ids))))
+    return set(db.session.scalars(_select_readable_ids(viewer), {"ids": list(ids)}))
+
+
+@lru_cache(maxsize=READERS_AT_A_TIME)
+def _select_readable_ids(viewer: Viewer) -> Select[Any]:
+    return select_readable(viewer, Article.id).where(Article.id.in_(bindparam("ids", expanding=True)))
 
 
 def find_titles(
@@ -47,8 +53,7 @@ def find_titles(
     found = select_readable(viewer, Article).where(holds_words(words, Article.title, Article.summary))  # type: ignore[arg-type]
     if kinds:
         found = found.where(Article.kind.in_(kinds))
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Article.id).subquery())) or 0
-    rows = db.session.scalars(found.order_by(Article.updated_at.desc(), Article.id).limit(max(limit, 0)).offset(offset))
+    total, rows = load_newest(found, Article, limit, offset)
     return total, [
         Hit(
             id=f"article:{article.id}",

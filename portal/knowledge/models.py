@@ -104,6 +104,12 @@ class Article(Base):
             is_shared=self.is_shared,
         )
 
+    @property
+    def partners(self) -> list["Article"]:
+        """Return the other articles of its group of translations: their documents and pages name this one."""
+        original = self.translation_of or self
+        return [other for other in (original, *original.translations) if other is not self]
+
 
 class ArticleSlug(Base):
     """An address an article once had; it redirects to the present one."""

@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.extensions import db
-from portal.knowledge import articles
+from portal.knowledge import votes
 
 EVERY_S = 15.0
 MOST_HELD = 500
@@ -53,7 +53,7 @@ class ReadCounter:
             return
         try:
             with self._app.app_context():
-                articles.add_views(counts)
+                votes.add_views(counts)
                 db.session.remove()
         except SQLAlchemyError as error:
             log.warning("readings could not be counted yet", reason=str(error).splitlines()[0])

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from portal.access import Viewer
-from portal.knowledge import articles
+from portal.knowledge import lists
 from portal.vocabulary import categories
 from portal.vocabulary.models import Category
 
@@ -33,7 +33,7 @@ class Shelf:
 
 def build_tree(viewer: Viewer, locale: str) -> list[Shelf]:
     """Return the shelves of the first level with all below them: two queries, however deep the tree is."""
-    counts = articles.count_by_category(viewer)
+    counts = lists.count_by_category(viewer)
     shelves: dict[int, Shelf] = {}
     tops: list[Shelf] = []
     for category in categories.load_all(viewer):

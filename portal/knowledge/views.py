@@ -32,7 +32,7 @@ from portal.attachments import attachments, download
 from portal.attachments.models import Attachment
 from portal.errors import Invalid
 from portal.extensions import db, limiter, now
-from portal.knowledge import articles, editor, reads, shelves
+from portal.knowledge import articles, editor, lists, reads, rights, shelves, translations, votes
 from portal.knowledge.forms import VoteForm
 from portal.knowledge.lookup import find_article
 from portal.knowledge.models import PARTS, Article, Vote
@@ -83,8 +83,8 @@ def overview() -> str:
         "knowledge/overview.html",
         tops=shelves.build_tree(viewer, locale),
         families=_families(viewer),
-        popular=articles.load_page(viewer, order="popular", size=6).articles,
-        newest=articles.load_page(viewer, order="newest", size=6).articles,
+        popular=lists.load_page(viewer, order="popular", size=6).articles,
+        newest=lists.load_page(viewer, order="newest", size=6).articles,
     )
 
 
@@ -103,7 +103,7 @@ def category(slug: str) -> str:
     shelf = shelves.find_shelf(shelves.build_tree(viewer, locale), slug)
     if shelf is None:
         abort(404)
-    held = articles.in_categories([below.category.id for below in shelf.walk()])
+    held = lists.in_categories([below.category.id for below in shelf.walk()])
     return render_template(
         "knowledge/list.html",
         page=_page(viewer, held),
@@ -134,7 +134,7 @@ def product(slug: str) -> str:
         abort(404)
     return render_template(
         "knowledge/list.html",
-        page=_page(viewer, articles.with_product(found.id)),
+        page=_page(viewer, lists.with_product(found.id)),
         order=_order(),
         title=found.label(locale),
         lead=gettext("Part number %(number)s", number=found.part_number) if found.part_number else "",
@@ -149,7 +149,7 @@ def product(slug: str) -> str:
 @needs(Permission.READ)
 def all_tags() -> str:
     """Show the tags that this viewer finds something under."""
-    counts = articles.count_by_tag(current_viewer())
+    counts = lists.count_by_tag(current_viewer())
     return render_template(
         "knowledge/tags.html", tags=[(tag, counts[tag.id]) for tag in tags.load_all() if tag.id in counts]
     )
@@ -163,7 +163,7 @@ def tag(slug: str) -> str:
     found = tags.find(slug)
     if found is None:
         abort(404)
-    page = _page(viewer, articles.with_tag(found.id))
+    page = _page(viewer, lists.with_tag(found.id))
     if page.total == 0 and not viewer.is_staff:
         abort(404)
     return render_template(
@@ -206,9 +206,9 @@ def vote(slug: str) -> ResponseReturnValue:
         abort(400)
     try:
         if form.answer.data == "none":
-            articles.take_back_vote(found, voter=voter)
+            votes.take_back_vote(found, voter=voter)
         else:
-            articles.vote(found, voter=voter, is_helpful=form.answer.data == "yes", reason=form.reason.data or "")
+            votes.vote(found, voter=voter, is_helpful=form.answer.data == "yes", reason=form.reason.data or "")
     except Invalid as invalid:
         form.reason.errors = [invalid.fields["reason"]]
         page = build_page(found, current_viewer())
@@ -251,12 +251,12 @@ def build_page(found: Article, viewer: Viewer) -> ArticlePage:
         sections=[section for section in found.sections if section["heading"] and section["anchor"]],
         trail=trail,
         owner=owner.name if owner else None,
-        translations=articles.load_translations(viewer, found),
+        translations=translations.load_translations(viewer, found),
         attachments=attachments.load_for("article", found.id, with_internal=False),
         related=_related(found, viewer),
-        vote=articles.find_vote(found, voter=_voter(viewer)) if viewer.is_signed_in or "reader" in session else None,
+        vote=votes.find_vote(found, voter=_voter(viewer)) if viewer.is_signed_in or "reader" in session else None,
         is_stale=found.review_at is not None and found.review_at < now() and found.state == "published",
-        may_edit=articles.may_edit(found, viewer),
+        may_edit=rights.may_edit(found, viewer),
     )
 
 
@@ -273,11 +273,11 @@ def _related(found: Article, viewer: Viewer) -> tuple[Hit, ...]:
     return still_readable(viewer, hits, registry())
 
 
-def _page(viewer: Viewer, condition: Any) -> articles.Page:
+def _page(viewer: Viewer, condition: Any) -> lists.Page:
     number = request.args.get("page", "1")
     if not (number.isascii() and number.isdigit() and len(number) < 6 and 1 <= int(number) <= LARGEST_PAGE):
         abort(404)
-    page = articles.load_page(viewer, condition, order=_order(), number=int(number), size=LISTED)
+    page = lists.load_page(viewer, condition, order=_order(), number=int(number), size=LISTED)
     if page.number > page.count:
         abort(404)
     return page
@@ -290,7 +290,7 @@ def _order() -> str:
 
 def _families(viewer: Viewer) -> list[tuple[ProductFamily | None, list[tuple[Product, int]]]]:
     """Return the families with their products and how many articles about each this viewer may read."""
-    counts = articles.count_by_product(viewer)
+    counts = lists.count_by_product(viewer)
     grouped: dict[int | None, list[tuple[Product, int]]] = {}
     for found in products.load_all():
         grouped.setdefault(found.family_id, []).append((found, counts.get(found.id, 0)))

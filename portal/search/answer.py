@@ -12,8 +12,10 @@ import structlog
 
 from portal.access import Viewer
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, SearchEngine
+from portal.search.evaluation import CUT
 from portal.search.facets import UPDATED, is_own_period
-from portal.search.request import SearchRequest
+from portal.search.guidance import Guidance
+from portal.search.request import LONGEST_TEXT, SearchRequest
 from portal.search.results import FacetValue, Hit, SearchResult
 from portal.search.sources import Registry
 
@@ -61,6 +63,34 @@ def search_corrected(request: SearchRequest, *, engine: SearchEngine) -> SearchR
     if not corrected.total:
         return result
     return replace(corrected, query=request.text, corrected_from=request.text, did_you_mean=mended)
+
+
+def first_hits(
+    engine: SearchEngine,
+    viewer: Viewer,
+    text: str,
+    *,
+    filters: Mapping[str, tuple[str, ...]],
+    guidance: Guidance | None = None,
+    with_highlights: bool = False,
+) -> tuple[Hit, ...]:
+    """Return the hits that a search begins with, as whoever searched would get them; all measuring asks this way.
+
+    Raises:
+        RequestError: a filter cannot be used.
+        EngineDown, EngineBusy, BadQuery: as the engine does.
+    """
+    request = SearchRequest(
+        viewer=viewer,
+        text=text[:LONGEST_TEXT],
+        filters=filters,
+        size=CUT,
+        with_facets=False,
+        with_highlights=with_highlights,
+        with_correction=False,
+        guidance=guidance,
+    )
+    return search_corrected(request, engine=engine).hits
 
 
 def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEngine) -> SearchResult:

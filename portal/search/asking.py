@@ -1,18 +1,25 @@
 """What both engines read out of a request before they make queries of it, and how both tell what they counted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, TypeVar
 
 from portal.access import Viewer
+from portal.search import stored
 from portal.search.facets import Facet, count_ages
-from portal.search.ranking import Field
+from portal.search.guidance import Guidance
+from portal.search.highlight import Marker
+from portal.search.query import read_words
+from portal.search.ranking import Field, Plan
 from portal.search.request import SearchRequest
-from portal.search.results import SearchResult
+from portal.search.results import Hit, SearchResult
 
 REFINED = 200
 """So many of the best hits are scored by a plan's refining clauses, too."""
+
+Found = tuple[float, str, Mapping[str, Any]]
+"""A found document: its score, its id, and what is stored of it."""
 
 Bound = TypeVar("Bound")
 
@@ -49,6 +56,20 @@ def is_loose(request: SearchRequest, find: Callable[[SearchRequest, bool], Searc
         return False
     bare = replace(request, filters={}, page=1, size=1, with_facets=False, with_highlights=False, with_correction=False)
     return find(bare, False).total == 0
+
+
+def find_alike(
+    viewer: Viewer, text: str, guidance: Guidance, find: Callable[[Plan], Iterable[Found]]
+) -> tuple[Hit, ...]:
+    """Answer a longer text with what is like it.  No rule acts: editors steer what people search, not what is alike."""
+    plan = guidance.plan(read_words(text), is_staff=viewer.is_staff)
+    if not plan.matching:
+        return ()
+    marker = Marker(plan)
+    return tuple(
+        stored.build_hit(document_id, data, score=score, marker=marker, is_staff=viewer.is_staff)
+        for score, document_id, data in find(plan)
+    )
 
 
 def ranges_between(bounds: Sequence[Bound]) -> list[dict[str, Bound]]:

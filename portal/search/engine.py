@@ -65,7 +65,10 @@ class SearchEngine(Protocol):
         """Answer a request: one page of hits, the exact total and the facets, all within the viewer's rights."""
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
-        """Return titles that begin as typed, or hold the typed words; Chinese ones also by pinyin and initials."""
+        """Return titles that begin as typed, or hold the typed words; Chinese ones also by pinyin and initials.
+
+        What is pinned to the typed words comes first, and what is hidden for them does not come.
+        """
 
     def similar(
         self,
@@ -75,7 +78,10 @@ class SearchEngine(Protocol):
         exclude: Collection[str] = (),
         limit: int = 5,
     ) -> tuple[Hit, ...]:
-        """Return readable documents about the same matter as a longer text, best first; `exclude` holds ids."""
+        """Return readable documents about the same matter as a longer text, best first; `exclude` holds ids.
+
+        No pin or hide acts: these are about what people search.
+        """
 
     def correct(self, request: SearchRequest) -> str | None:
         """Return the request's text with misspelt words mended, from words this viewer may read; None if none finds."""

@@ -7,6 +7,7 @@ highlighter marks single pairs, and for Traditional text found by Simplified wor
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
@@ -48,15 +49,13 @@ class Snippets:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
+class _Span(NamedTuple):
     start: int
     end: int
     term: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(NamedTuple):
     score: float
     part: int
     start: int
@@ -131,15 +130,15 @@ class Marker:
                     at = lower.find(term, at + 1)
         if origins is not None:
             found = [_Span(origins[s.start], max(origins[s.end], origins[s.start] + 1), s.term) for s in found]
-        found.sort(key=lambda s: (s.start, s.end))
+        found.sort()
         self.seen_here.update(span.term for span in found)
         self.seen |= self.seen_here
         return found
 
     def _words_of(self, match: re.Match[str]) -> Iterable[_Span]:
-        # The stretch may hold signs that do not join words ("1.5.x"): cut it as the index was cut.
-        at = match.start()
-        for word in analysis.cut(match[0]):
+        at, stretch = match.start(), match[0]
+        # It may hold signs that do not join words ("1.5.x"): then it is cut as the index was cut.
+        for word in (stretch,) if stretch.isascii() and stretch.isalnum() else analysis.cut(stretch):
             at = match.string.index(word, at)
             stem = analysis.stem(word)
             if stem in self._stems:

@@ -11,14 +11,15 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import cast
 
 import structlog
 from flask import Flask, current_app
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import Integer, Table, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from portal.extensions import db, now
@@ -235,8 +236,7 @@ class Recorder:
             if not notes:
                 return True
             try:
-                for one in notes:
-                    _apply(one)
+                _write(notes)
                 db.session.commit()
             except (IntegrityError, DataError):
                 db.session.rollback()
@@ -253,7 +253,7 @@ class Recorder:
         """Write one by one: a reader who was deleted in between takes no other's search along."""
         for one in notes:
             try:
-                _apply(one)
+                _write([one])
                 db.session.commit()
             except SQLAlchemyError as error:
                 db.session.rollback()
@@ -327,24 +327,49 @@ def _recorder() -> Recorder:
     return cast("Recorder", current_app.extensions[EXTENSION])
 
 
-def _apply(one: _Note) -> None:
-    if isinstance(one, _Search):
-        _write_search(one)
-    elif isinstance(one, _Click):
-        _write_click(one)
-    else:
-        _write_request(one)
+def _write(notes: Iterable[_Note]) -> None:
+    """Write in order; searches that follow each other cost one question and two statements together."""
+    for kind, alike in groupby(notes, type):
+        if kind is _Search:
+            _write_searches(cast("list[_Search]", list(alike)))
+            continue
+        for one in alike:
+            if isinstance(one, _Click):
+                _write_click(one)
+            else:
+                _write_request(cast("_Request", one))
 
 
-def _write_search(one: _Search) -> None:
-    entry = db.session.scalar(select(SearchLog).where(SearchLog.token == one.token))
+def _write_searches(searches: Sequence[_Search]) -> None:
+    tokens = {one.token for one in searches}
+    known = {entry.token: entry for entry in db.session.scalars(select(SearchLog).where(SearchLog.token.in_(tokens)))}
+    taken = [one for one in searches if _write_search(one, known)]
+    db.session.flush()
+    if reworded := [{"reworded": one.reworded, "reader": one.user_id} for one in taken if one.reworded]:
+        db.session.connection().execute(_REWORDED, reworded)
+
+
+_REWORDED = (
+    update(cast("Table", SearchLog.__table__))
+    .where(
+        SearchLog.token == bindparam("reworded"),
+        SearchLog.clicked.is_(None),
+        SearchLog.user_id.is_not_distinct_from(bindparam("reader", type_=Integer)),
+    )
+    .values(is_reworded=True)
+)
+
+
+def _write_search(one: _Search, known: dict[str | None, SearchLog]) -> bool:
+    """Put a search on its row; say whether it was taken."""
+    entry = known.get(one.token)
     is_new = entry is None
     if entry is None:
-        entry = SearchLog(token=one.token)
+        entry = known[one.token] = SearchLog(token=one.token)
         db.session.add(entry)
     elif entry.user_id != one.user_id or entry.at > one.at:
         # The browser changed hands, or another process wrote what came later first.
-        return
+        return False
     if one.is_first or is_new:
         entry.words, entry.key = one.words, key_of(one.words)
         entry.at, entry.total, entry.took_ms = one.at, one.total, one.took_ms
@@ -354,17 +379,7 @@ def _write_search(one: _Search) -> None:
         entry.filters = {**entry.filters, **one.filters}
     entry.language, entry.viewer_kind, entry.user_id = one.language, one.viewer_kind, one.user_id
     entry.cohort, entry.is_degraded = one.cohort, one.is_degraded
-    db.session.flush()
-    if one.reworded:
-        db.session.execute(
-            update(SearchLog)
-            .where(
-                SearchLog.token == one.reworded,
-                SearchLog.clicked.is_(None),
-                SearchLog.user_id.is_(None) if one.user_id is None else SearchLog.user_id == one.user_id,
-            )
-            .values(is_reworded=True)
-        )
+    return True
 
 
 def _write_click(one: _Click) -> None:

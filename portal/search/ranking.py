@@ -7,7 +7,7 @@ Scores of all clauses add up.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 
@@ -85,6 +85,11 @@ class Plan:
     required: tuple[tuple[Clause, ...], ...] = ()
     excluded: tuple[Clause, ...] = ()
     finds_nothing: bool = False
+
+    @property
+    def unrefined(self) -> "Plan":
+        """What scores a document that is not among the best."""
+        return replace(self, refining=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ class Hit:
 
     `title_html` is the title with its matches marked; `snippets` are at most two passages with marks, or the first
     lines when nothing in the text matched.  `matched_fields` is filled when the request asked for reasons.  `is_pinned`
-    tells that an editor put it first, `file` names the attached file in which the words stand closest, `seen_terms` are
-    the query's terms that stand in the title and text.
+    tells that an editor put it first, whatever its score; `file` names the attached file in which the words stand
+    closest, `seen_terms` are the query's terms that stand in the title and text.
     """
 
     id: str
@@ -137,9 +137,11 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why one document is, or is not, among the hits.  `rank` counts from 1; 0 when it is not among them.
+    """Why one document is, or is not, among the hits.  `rank` counts from 1; 0 when it is not among the reachable ones.
 
-    `filters` names the facets whose selection keeps the document out.
+    `filters` names the facets whose selection keeps the document out.  `is_pinned` tells that an editor put it where it
+    is, and `score` is what it would be ranked by; `is_refined` that it is among the best, to whose scores alone the
+    plan's refining clauses add.
     """
 
     id: str
@@ -148,6 +150,8 @@ class Explanation:
     score: float = 0.0
     matched_fields: tuple[MatchedField, ...] = ()
     filters: tuple[str, ...] = ()
+    is_pinned: bool = False
+    is_refined: bool = True
 
 
 class Outcome(StrEnum):

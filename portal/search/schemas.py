@@ -56,7 +56,8 @@ class WhySchema(Schema):
     indexed_version = fields.Integer(allow_none=True)
     filters = fields.List(fields.String())
     missing_words = fields.List(fields.String())
-    rule_id = fields.Integer(allow_none=True, metadata={"description": "The rule that hides it."})
+    rule_id = fields.Integer(allow_none=True, metadata={"description": "The rule that hides or pins it."})
+    pinned = fields.Boolean(metadata={"description": "A pin puts it there; the score is what it would be ranked by."})
     fields_ = fields.List(fields.Nested(ReasonSchema), data_key="fields", attribute="fields")
     ahead = fields.Nested(AheadSchema, allow_none=True)
     differences = fields.List(fields.Nested(DifferenceSchema))
@@ -77,6 +78,9 @@ class HitSchema(Schema):
     status = fields.String()
     updated_at = fields.String(allow_none=True)
     why = fields.List(fields.Nested(ReasonSchema), metadata={"description": "Staff only, with explain=1."})
+    pinned = fields.Boolean(
+        metadata={"description": "Staff only: a pin puts it there; the score is what it would be ranked by."}
+    )
 
 
 class FacetValueSchema(Schema):
@@ -156,7 +160,7 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
         "did_you_mean": result.did_you_mean,
         "corrected_from": result.corrected_from,
         "missing_words": list(result.missing_words),
-        "hits": [hit_to_json(hit) for hit in result.hits],
+        "hits": [hit_to_json(hit, is_told=bool(result.rules)) for hit in result.hits],
         "facets": {
             name: [{"value": v.value, "label": str(v.label), "count": v.count, "selected": v.selected} for v in values]
             for name, values in result.facets.items()
@@ -164,8 +168,8 @@ def result_to_json(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def hit_to_json(hit: Hit) -> dict[str, Any]:
-    """Shape one hit for JSON."""
+def hit_to_json(hit: Hit, *, is_told: bool) -> dict[str, Any]:
+    """Shape one hit for JSON; staff are told whether it is pinned."""
     shaped: dict[str, Any] = {
         "id": hit.id,
         "kind": hit.kind,
@@ -184,6 +188,8 @@ def hit_to_json(hit: Hit) -> dict[str, Any]:
             {"field": field.field, "score": round(field.score, 4), "words": list(field.words)}
             for field in hit.matched_fields
         ]
+    if is_told and hit.is_pinned:
+        shaped["pinned"] = True
     return shaped
 
 

@@ -13,6 +13,9 @@ from flask import Flask, current_app
 from portal.access import Viewer
 from portal.search.results import Hit
 
+READERS_AT_A_TIME = 256
+"""For so many readers a process keeps the statements that every search asks: making one costs twice its answer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:

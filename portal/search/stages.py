@@ -34,7 +34,8 @@ class Candidate:
     """One found document as the engine ranked it.
 
     `popularity` counts its readers and votes, `helpfulness` goes from 0 to 1 with .5 for "nobody said".  `read` gives
-    what is stored of it and costs a look into the index.  `is_pinned` tells that an editor put it first.
+    what is stored of it and costs a look into the index.  `is_pinned` tells that an editor put it first, whatever its
+    score; `is_refined` that the plan's refining clauses are part of its score.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Candidate:
     popularity: float = 0.0
     helpfulness: float = 0.5
     is_pinned: bool = False
+    is_refined: bool = True
     read: Callable[[], Mapping[str, Any]] = field(default=_nothing_stored, repr=False, compare=False)
 
 

@@ -9,12 +9,17 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from portal.access import Viewer
 from portal.search import analysis, stored
+from portal.search.guidance import Steering
 from portal.search.highlight import mark_places
-from portal.search.request import clean_text
+from portal.search.request import SearchRequest, clean_text
 from portal.search.results import Suggestion
+from portal.search.stages import SecondStage
 
 CANDIDATES = 60
+PINNED = 10.0
+"""The score that keeps what is pinned among the candidates: more than any title gets."""
 LONGEST_TYPED = 100
 MOST_WORDS = 12
 SHORTEST_PINYIN = 2
@@ -22,15 +27,18 @@ SHORTEST_PINYIN = 2
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What was typed so far: whole words, the beginning of the last one, the beginning of a title, perhaps pinyin."""
+    """What was typed so far: whole words, the beginning of the last one, the beginning of a title, perhaps pinyin; and
+    what editors decided for it.
+    """
 
     words: tuple[str, ...]
     prefix: str
     start: str
     pinyin: str
+    steering: Steering
 
 
-def read_typed(text: str) -> Typed | None:
+def read_typed(viewer: Viewer, text: str, second: SecondStage) -> Typed | None:
     """Read what was typed; None when there is nothing to complete."""
     text = clean_text(text[:LONGEST_TYPED])
     words = stored.title_words(text)[:MOST_WORDS]
@@ -41,17 +49,20 @@ def read_typed(text: str) -> Typed | None:
         prefix = words.pop()
     pinyin = "".join(text.lower().split())
     is_pinyin = len(pinyin) >= SHORTEST_PINYIN and pinyin.isascii() and pinyin.isalpha()
-    return Typed(tuple(dict.fromkeys(words)), prefix, stored.title_key(text), pinyin if is_pinyin else "")
+    steering = second.steering_of(SearchRequest(viewer=viewer, text=text))
+    return Typed(tuple(dict.fromkeys(words)), prefix, stored.title_key(text), pinyin if is_pinyin else "", steering)
 
 
 def rank(typed: Typed, found: Iterable[tuple[float, str, Mapping[str, Any]]], limit: int) -> tuple[Suggestion, ...]:
-    """Order candidates: titles that begin as typed first, then by the engine's score, popularity and shortness."""
+    """Order candidates: pins first, then titles that begin as typed, then by the engine's score, use and shortness."""
+    places = {document_id: place for place, document_id in enumerate(typed.steering.pinned)}
 
-    def order(candidate: tuple[float, str, Mapping[str, Any]]) -> tuple[bool, float, float, int, str]:
+    def order(candidate: tuple[float, str, Mapping[str, Any]]) -> tuple[int, bool, float, float, int, str]:
         score, document_id, data = candidate
         title = str(data.get("title", ""))
         key = stored.title_key(title)
         return (
+            places.get(document_id, len(places)),
             not key.startswith(typed.start),
             -score - (2 if typed.start in key else 0),
             -float(data.get("popularity", 0.0)),

@@ -16,8 +16,10 @@ from portal import access, outbox
 from portal.access import Viewer
 from portal.extensions import db
 from portal.outbox import OutboxRow
+from portal.search.asking import REFINED
 from portal.search.engine import EngineError, SearchEngine
 from portal.search.facets import FACETS
+from portal.search.guidance import Rule
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import Explanation, MatchedField, Presence
 from portal.search.sources import Registry, Standing
@@ -61,8 +63,8 @@ class Difference:
 class Why:
     """The answer.
 
-    `versions` is `(saved, indexed)`; `rule_id` is the rule that hides it; `ahead` is the hit that stands before it, for
-    comparison.
+    `versions` is `(saved, indexed)`; `rule_id` is the rule that hides or pins it; `ahead` is the hit that stands before
+    it by its words, for comparison.  `fields` add up to `score`, which is what it would be ranked by if it is pinned.
     """
 
     document_id: str
@@ -77,6 +79,7 @@ class Why:
     filters: tuple[str, ...] = ()
     missing_words: tuple[str, ...] = ()
     rule_id: int | None = None
+    is_pinned: bool = False
     fields: tuple[MatchedField, ...] = ()
     ahead_title: str = ""
     ahead_rank: int = 0
@@ -95,6 +98,8 @@ def explain_place(request: SearchRequest, text: str, *, asker: Viewer, engine: S
     if document_id is None or standing is None:
         sentence = gettext("There is no such document, or you may not read it. Give its address, number or id.")
         return Why(document_id=text, verdict=Verdict.UNKNOWN, sentence=sentence)
+    # Reasons are about relevance, in whatever order the hits are shown.
+    request = replace(request, sort="relevance")
     kind, _, number = document_id.partition(":")
     known: dict[str, Any] = {
         "document_id": document_id,
@@ -191,8 +196,7 @@ def _no_match(request: SearchRequest, document_id: str, engine: SearchEngine, kn
 
 
 def _hidden(request: SearchRequest, found: Explanation, engine: SearchEngine, known: dict[str, Any]) -> Why:
-    rules = engine.search(replace(request, page=1, size=1, with_facets=False, with_highlights=False)).rules
-    rule = next((one for one in rules if not one.is_pin and one.document_id == found.id), None)
+    rule = _rule(request, found, engine)
     sentence = gettext("An editor's rule hides it for these words.")
     if rule is not None:
         sentence = gettext(
@@ -210,6 +214,12 @@ def _hidden(request: SearchRequest, found: Explanation, engine: SearchEngine, kn
     )
 
 
+def _rule(request: SearchRequest, found: Explanation, engine: SearchEngine) -> Rule | None:
+    """Return the rule that pins or hides what was found."""
+    rules = engine.search(replace(request, page=1, size=1, with_facets=False, with_highlights=False)).rules
+    return next((one for one in rules if one.is_pin is found.is_pinned and one.document_id == found.id), None)
+
+
 def _filtered(found: Explanation, known: dict[str, Any]) -> Why:
     names = ", ".join(str(FACETS[name].label) for name in found.filters)
     return Why(
@@ -222,36 +232,69 @@ def _filtered(found: Explanation, known: dict[str, Any]) -> Why:
 
 
 def _ranked(request: SearchRequest, found: Explanation, engine: SearchEngine, known: dict[str, Any]) -> Why:
-    """Compare it with the last hit of the first page, which it would have to pass, or with the one just before it."""
-    page = -(-found.rank // request.size) if found.rank else 0
-    ahead_rank = request.size if found.rank > request.size else max(1, found.rank - 1)
-    first = replace(request, page=1, explain=False, with_facets=False, with_highlights=False, with_correction=False)
-    hits = engine.search(first).hits
-    ahead = hits[ahead_rank - 1] if found.rank != 1 and len(hits) >= ahead_rank else None
+    """Compare it with the last hit of the first page, which it would have to pass, or with the one just before it.
+
+    What is pinned stands where it stands whatever its score, so it is compared with nothing.
+    """
+    if not request.query.ranks:
+        sentence = gettext("It is found. Without words to rank by, what was changed last stands first.")
+        return Why(verdict=Verdict.RANKED, sentence=sentence, **known)
+    if not found.rank:
+        sentence = gettext("It matches, behind the first %(most)s hits.", most=f"{DEEPEST_HIT:,}")
+        return Why(verdict=Verdict.RANKED, sentence=sentence, score=found.score, fields=found.matched_fields, **known)
+    page = -(-found.rank // request.size)
+    sentences = [gettext("It is found: rank %(rank)s, on page %(page)s.", rank=found.rank, page=page)]
     common = {
+        "verdict": Verdict.SHOWN if page == 1 else Verdict.RANKED,
         "rank": found.rank,
         "page": page,
         "score": found.score,
         "fields": found.matched_fields,
         **known,
     }
-    if not found.rank:
-        sentence = gettext("It matches, behind the first %(most)s hits.", most=f"{DEEPEST_HIT:,}")
-        return Why(verdict=Verdict.RANKED, sentence=sentence, **common)
-    sentence = gettext("It is found: rank %(rank)s, on page %(page)s.", rank=found.rank, page=page)
-    verdict = Verdict.SHOWN if page == 1 else Verdict.RANKED
+    if found.is_pinned:
+        rule = _rule(request, found, engine)
+        sentences.append(pinned_sentence(found.score))
+        return Why(sentence=" ".join(sentences), is_pinned=True, rule_id=rule.id if rule else None, **common)
+    if not found.is_refined:
+        sentences.append(
+            gettext(
+                "Only the best %(most)s are also ranked by the first lines, by words as they are written and by words "
+                "that stand side by side. It is not among them, so these add nothing to its score.",
+                most=REFINED,
+            )
+        )
+    first = replace(request, page=1, explain=False, with_facets=False, with_highlights=False, with_correction=False)
+    before = list(enumerate(engine.search(first).hits[: found.rank - 1], start=1))
+    rank, ahead = next(((rank, hit) for rank, hit in reversed(before) if not hit.is_pinned), (0, None))
     if ahead is None or ahead.id == found.id:
-        return Why(verdict=verdict, sentence=sentence, **common)
+        if before:
+            sentences.append(gettext("Only what editors pinned stands before it."))
+        return Why(sentence=" ".join(sentences), **common)
     other = engine.explain(request, ahead.id)
+    if other.score < found.score:
+        sentences.append(
+            gettext(
+                "Rank %(rank)s has the lower score and stands before it because it is used more, is more helpful or "
+                "is fresher; near equals change places by that.",
+                rank=rank,
+            )
+        )
     return Why(
-        verdict=verdict,
-        sentence=sentence,
+        sentence=" ".join(sentences),
         ahead_title=ahead.title,
-        ahead_rank=ahead_rank,
+        ahead_rank=rank,
         ahead_score=other.score,
         differences=_differences(found.matched_fields, other.matched_fields),
         **common,
     )
+
+
+def pinned_sentence(score: float) -> str:
+    """Say that a pin put a hit where it is, and what it would be ranked by."""
+    if not score:
+        return str(gettext("A pin puts it there; its own words would not be found."))
+    return str(gettext("A pin puts it there; its own score would be %(score)s.", score=f"{score:.3f}"))
 
 
 def _differences(own: Sequence[MatchedField], other: Sequence[MatchedField]) -> tuple[Difference, ...]:
@@ -288,6 +331,7 @@ def why_to_json(why: Why) -> dict[str, Any]:
         "filters": list(why.filters),
         "missing_words": list(why.missing_words),
         "rule_id": why.rule_id,
+        "pinned": why.is_pinned,
         "fields": [{"field": f.field, "score": round(f.score, 4), "words": list(f.words)} for f in why.fields],
         "ahead": {"title": why.ahead_title, "rank": why.ahead_rank, "score": round(why.ahead_score, 4)}
         if why.ahead_rank

@@ -18,12 +18,14 @@ from sqlalchemy.orm import selectinload
 from portal import audit, outbox
 from portal.access import Role, Viewer
 from portal.accounts.models import User
-from portal.customers.customers import Outcome
+from portal.customers.batches import Outcome
 from portal.customers.models import Customer
 from portal.declared import Check, choice, extra, moment, text
 from portal.extensions import db, now
+from portal.service.fields import LONGEST_TEXT, RULES, STAFF_ROLES
 from portal.service.models import STATES, Entry, Record, record_tag
-from portal.service.records import DONE, LONGEST_TEXT, RULES, STAFF_ROLES, take_numbers
+from portal.service.records import take_numbers
+from portal.service.states import DONE
 from portal.vocabulary.models import Category, Product, Tag
 from portal.vocabulary.words import find_or_create
 

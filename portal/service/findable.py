@@ -1,17 +1,18 @@
 """What the search asks of service records: which may still be read, and which subjects hold some words."""
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, select
 
 from portal import access
 from portal.access import Viewer
 from portal.extensions import db
 from portal.search.results import Hit
-from portal.search.sources import Source, Standing
-from portal.search.titles import holds_words
+from portal.search.sources import READERS_AT_A_TIME, Source, Standing
+from portal.search.titles import holds_words, load_newest
 from portal.service.models import Record
 
 
@@ -27,7 +28,12 @@ def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
 
 def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
     """Return those of the ids that the viewer may read now."""
-    return set(db.session.scalars(select_readable(viewer, Record.id).where(Record.id.in_(ids))))
+    return set(db.session.scalars(_select_readable_ids(viewer), {"ids": list(ids)}))
+
+
+@lru_cache(maxsize=READERS_AT_A_TIME)
+def _select_readable_ids(viewer: Viewer) -> Select[Any]:
+    return select_readable(viewer, Record.id).where(Record.id.in_(bindparam("ids", expanding=True)))
 
 
 def find_titles(
@@ -37,8 +43,7 @@ def find_titles(
     if kinds and "record" not in kinds:
         return 0, []
     found = select_readable(viewer, Record).where(holds_words(words, Record.subject, Record.number))  # type: ignore[arg-type]
-    total = db.session.scalar(select(func.count()).select_from(found.with_only_columns(Record.id).subquery())) or 0
-    rows = db.session.scalars(found.order_by(Record.updated_at.desc(), Record.id).limit(max(limit, 0)).offset(offset))
+    total, rows = load_newest(found, Record, limit, offset)
     return total, [
         Hit(
             id=f"record:{record.id}",

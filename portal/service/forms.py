@@ -15,8 +15,10 @@ from wtforms.validators import InputRequired
 from portal.access import Viewer
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.service.changing import Upload
+from portal.service.fields import may_choose, shape
 from portal.service.models import Record
-from portal.service.records import Upload, load_staff, may_choose, shape
+from portal.service.reading import load_staff
 from portal.vocabulary.models import Category, Product
 
 KIND_NAMES = {
@@ -158,8 +160,41 @@ def details_of(record: Record) -> dict[str, Any]:
 class EntryForm(FileForm):
     """A reply or an internal note."""
 
+    seen = HiddenField()
+    """The newest entry that the writer has before them."""
     body = TextAreaField(_("Your reply"), [InputRequired()])
     state = SelectField(_("Then"), validate_choice=False)
+
+
+class BulkForm(FlaskForm):
+    """What to change in all the selected records; what is left alone stays as it is."""
+
+    assignee_id = SelectField(_("Assignee"), validate_choice=False)
+    state = SelectField(_("State"), validate_choice=False)
+    priority = SelectField(_("Priority"), validate_choice=False)
+    tags = StringField(_("Add tags"))
+    number = StringField(_("Link with request"))
+
+    NOBODY = "nobody"
+
+    @classmethod
+    def build(cls, **values: Any) -> "BulkForm":
+        """Make the form with its choices."""
+        form = cls(**values)
+        stay = ("", gettext("Leave it"))
+        people = [(str(user.id), user.name) for user in load_staff()]
+        form.assignee_id.choices = as_choices([stay, (cls.NOBODY, gettext("Nobody")), *people])
+        form.state.choices = as_choices([stay, *STATE_NAMES.items()])
+        form.priority.choices = as_choices([stay, *PRIORITY_NAMES.items()])
+        return form
+
+    def changes(self) -> dict[str, Any]:
+        """Return what is to be changed under the operation's names."""
+        typed = {field.name: (field.data or "").strip() for field in self if field.name != "csrf_token"}
+        chosen: dict[str, Any] = {name: value for name, value in typed.items() if value}
+        if chosen.get("assignee_id") == self.NOBODY:
+            chosen["assignee_id"] = None
+        return chosen
 
 
 class ResolutionForm(FlaskForm):

@@ -128,6 +128,17 @@ class Entry(Base):
     by: Mapped[User | None] = relationship()
 
 
+class Presence(Base):
+    """Somebody of the staff who has a record open; worth nothing half a minute later."""
+
+    __tablename__ = "presence"
+
+    record_id: Mapped[int] = mapped_column(ForeignKey("record.id", ondelete="CASCADE"), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True)
+    seen_at: Mapped[datetime]
+    answering_at: Mapped[datetime | None]
+
+
 class ArticleLink(Base):
     """An article that helped with a record, or was written from it."""
 

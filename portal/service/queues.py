@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import LazyString, lazy_gettext
-from sqlalchemy import ColumnElement, Select, and_, case, func, select, true
+from sqlalchemy import ColumnElement, and_, case, func, true
 from sqlalchemy.orm import joinedload
 
 from portal.access import Viewer
 from portal.declared import looked_for
-from portal.extensions import db
+from portal.extensions import count_rows, db
 from portal.service.findable import select_readable
 from portal.service.models import PRIORITIES, Record
-from portal.service.records import ACTIVE, DONE
+from portal.service.states import ACTIVE, DONE
 from portal.vocabulary.models import Product
 
 PAGE_SIZE = 25
@@ -105,7 +105,7 @@ def load_page(
     wanted = select_readable(viewer).where(queue.condition(viewer))
     if product:
         wanted = wanted.where(Record.product.has(Product.slug == looked_for(product)))
-    total = _count(wanted)
+    total = count_rows(wanted, Record.id)
     order = SORTS[key].desc() if sort.startswith("-") else SORTS[key].asc()
     items = db.session.scalars(
         wanted.options(joinedload(Record.customer), joinedload(Record.assignee), joinedload(Record.product))
@@ -157,8 +157,4 @@ def load_of_customer(viewer: Viewer, customer_id: int, *, most: int = 20) -> tup
         .order_by(Record.updated_at.desc())
         .limit(most)
     ).all()
-    return rows, _count(wanted)
-
-
-def _count(wanted: Select[Any]) -> int:
-    return db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(Record.id).subquery())) or 0
+    return rows, count_rows(wanted, Record.id)

@@ -1,6 +1,6 @@
 """The pages of service: asking, one's own requests, the desk, and a record with all that is done to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,18 +12,19 @@ from portal.access import Permission, Viewer
 from portal.accounts.guard import current_viewer, needs
 from portal.attachments import download
 from portal.attachments.models import Attachment
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.customers.models import Customer
 from portal.customers.views import show_beside
 from portal.errors import Conflict, Invalid, Missing
 from portal.knowledge.models import Article
 from portal.search import log as search_log
-from portal.service import queues, records
+from portal.service import bulk_views, entries, links, presence, presence_views, queues, reading, records, states
 from portal.service.beside import Beside, find_answers, find_similar
 from portal.service.forms import (
     PRIORITY_NAMES,
     STATE_NAMES,
     AskForm,
+    BulkForm,
     DetailsForm,
     EntryForm,
     ResolutionForm,
@@ -125,7 +126,13 @@ def desk() -> ResponseReturnValue:
         page=_page_number(),
         product=request.args.get("product", ""),
     )
-    return render_template("service/desk.html", page=page, queues=DESK, products=queues.count_products(viewer))
+    return render_template(
+        "service/desk.html",
+        page=page,
+        queues=DESK,
+        products=queues.count_products(viewer),
+        form=BulkForm.build(formdata=None) if page.items else None,
+    )
 
 
 @blueprint.get("/records")
@@ -183,7 +190,7 @@ class Callers:
 
 def _callers(viewer: Viewer, typed: str) -> Callers:
     try:
-        record = records.get_readable(viewer, typed)
+        record = reading.get_readable(viewer, typed)
     except Missing:
         record = None
     return Callers(customers.look_up(viewer, typed), record)
@@ -233,8 +240,12 @@ class RecordPage:
     entry_form: EntryForm
     resolution_form: ResolutionForm
     history: Sequence[Record] = ()
+    colleagues: Sequence[presence.Colleague] = ()
+    newer: Sequence[Entry] = ()
+    """What others wrote while this viewer was writing: shown before their answer is sent."""
+    presence_every_s: int = 0
     customer: Customer | None = None
-    reach: Sequence[customers.ContactDraft] = ()
+    reach: Sequence[contacts.ContactDraft] = ()
     staff: Sequence[tuple[str, str]] = ()
     state_names: Any = field(default_factory=lambda: STATE_NAMES)
 
@@ -243,23 +254,31 @@ class RecordPage:
 @needs(Permission.ASK)
 def show(number: str) -> ResponseReturnValue:
     """Show a record's conversation and what is beside it."""
-    return _record_page(records.get_readable(current_viewer(), number))
+    return _record_page(reading.get_readable(current_viewer(), number))
 
 
 def _record_page(
-    record: Record, *, entry_form: EntryForm | None = None, resolution_form: ResolutionForm | None = None
+    record: Record,
+    *,
+    entry_form: EntryForm | None = None,
+    resolution_form: ResolutionForm | None = None,
+    newer: Sequence[Entry] = (),
 ) -> str:
     viewer = current_viewer()
-    following = [(state, STATE_NAMES[state]) for state in records.next_states(record)]
+    following = [(state, STATE_NAMES[state]) for state in states.next_states(record)]
     stay = [("", gettext("Leave it %(state)s", state=str(STATE_NAMES[record.state]).lower()))]
     entry_form = entry_form or EntryForm(formdata=None)
     entry_form.state.choices = as_choices([*stay, *following])
+    timeline = reading.load_timeline(viewer, record)
+    if newer or not entry_form.seen.data:
+        # Read anew, it has all been seen.  A refused form keeps what it began from, so that nothing slips past.
+        entry_form.seen.data = str(max((entry.id for entry in timeline), default=0))
     common: dict[str, Any] = {
         "record": record,
-        "entries": records.load_timeline(viewer, record),
-        "files": records.load_files(viewer, record),
-        "articles": records.load_articles(viewer, record),
-        "linked": records.load_linked(viewer, record),
+        "entries": timeline,
+        "files": reading.load_files(viewer, record),
+        "articles": reading.load_articles(viewer, record),
+        "linked": reading.load_linked(viewer, record),
         "next_states": following,
         "entry_form": entry_form,
         "resolution_form": resolution_form or ResolutionForm(formdata=None, data={"resolution": record.resolution}),
@@ -270,8 +289,11 @@ def _record_page(
         **common,
         history=queues.load_history(viewer, record),
         customer=record.customer,
-        reach=[customers.draft_of(contact) for contact in record.customer.contacts] if record.customer else (),
+        reach=[contacts.draft_of(contact) for contact in record.customer.contacts] if record.customer else (),
         staff=staff_choices(),
+        colleagues=presence.load_colleagues(viewer, record),
+        newer=newer,
+        presence_every_s=presence.EVERY_S,
     )
     return render_template("service/record.html", page=page, beside=None)
 
@@ -281,9 +303,9 @@ def _record_page(
 def similar(number: str) -> ResponseReturnValue:
     """Show similar past cases and helpful articles: a part of the record's page, or a page of its own."""
     viewer = current_viewer()
-    record = records.get_readable(viewer, number)
+    record = reading.get_readable(viewer, number)
     beside = find_similar(viewer, record)
-    linked = {article.id for article in records.load_articles(viewer, record)}
+    linked = {article.id for article in reading.load_articles(viewer, record)}
     template = "service/_similar.html" if "HX-Request" in request.headers else "service/similar.html"
     return render_template(template, record=record, beside=_without(beside, linked))
 
@@ -298,21 +320,31 @@ def _without(beside: Beside, linked: set[int]) -> Beside:
 def add_entry(number: str) -> ResponseReturnValue:
     """Add a reply, or a note of staff.  What staff send without saying which is a note: it may never slip out."""
     viewer = current_viewer()
-    record = records.get_readable(viewer, number)
+    record = reading.get_readable(viewer, number)
     form = EntryForm()
     body = form.body.data or ""
     once: Any = {"submission": form.submission.data, "files": form.uploads()}
     try:
         if not viewer.is_staff:
-            entry = records.reply(record, by=viewer, body=body, **once)
+            entry = entries.reply(record, by=viewer, body=body, **once)
         elif _sent("kind") == "reply":
-            entry = records.reply(record, by=viewer, body=body, state=form.state.data or None, **once)
+            seen = _seen(form.seen.data)
+            entry = entries.reply(record, by=viewer, body=body, state=form.state.data or None, seen=seen, **once)
         else:
-            entry = records.note(record, by=viewer, body=body, **once)
+            entry = entries.note(record, by=viewer, body=body, **once)
     except Invalid as invalid:
         show_errors(form, invalid)
         return _record_page(record, entry_form=form), 422
+    except Conflict as conflict:
+        record = reading.get_readable(viewer, number)
+        ids = conflict.current["entries"]
+        newer = [entry for entry in reading.load_timeline(viewer, record) if entry.id in ids]
+        return _record_page(record, entry_form=form, newer=newer), 409
     return _to(record, anchor=f"entry-{entry.id}")
+
+
+def _seen(typed: str | None) -> int | None:
+    return int(typed) if typed and typed.isascii() and typed.isdigit() and len(typed) < 10 else None
 
 
 @blueprint.get(RECORD + "/attachments/<int:file_id>")
@@ -320,7 +352,7 @@ def add_entry(number: str) -> ResponseReturnValue:
 def attachment(number: str, file_id: int) -> ResponseReturnValue:
     """Give a file of a record; a picture may be looked at in place."""
     viewer = current_viewer()
-    file = records.get_file(viewer, records.get_readable(viewer, number), file_id)
+    file = reading.get_file(viewer, reading.get_readable(viewer, number), file_id)
     return download.send(file, in_place=request.args.get("show") == "1")
 
 
@@ -329,14 +361,14 @@ def attachment(number: str, file_id: int) -> ResponseReturnValue:
 def add_resolution(number: str) -> ResponseReturnValue:
     """Resolve a record; a customer says that it is solved."""
     viewer = current_viewer()
-    record = records.get_readable(viewer, number)
+    record = reading.get_readable(viewer, number)
     if not viewer.is_staff:
-        records.say_solved(record, by=viewer)
+        states.say_solved(record, by=viewer)
         flash(gettext("Thank you. If it comes back, answer here and the request is open again."), "success")
         return _to(record)
     form = ResolutionForm()
     try:
-        records.resolve(
+        states.resolve(
             record,
             by=viewer,
             resolution=form.resolution.data or "",
@@ -353,50 +385,44 @@ def add_resolution(number: str) -> ResponseReturnValue:
 @needs(Permission.WORK_RECORDS)
 def set_state(number: str) -> ResponseReturnValue:
     """Move a record to another state."""
-    record = records.get_readable(current_viewer(), number)
-    return _changed(record, lambda: records.change_state(record, by=current_viewer(), state=_sent("state")))
+    return _changed(number, lambda record: states.change_state(record, by=current_viewer(), state=_sent("state")))
 
 
 @blueprint.post(RECORD + "/assignee")
 @needs(Permission.WORK_RECORDS)
 def set_assignee(number: str) -> ResponseReturnValue:
     """Give a record to somebody."""
-    record = records.get_readable(current_viewer(), number)
     wanted: Any = _sent("assignee_id") or None
-    return _changed(record, lambda: records.assign(record, by=current_viewer(), assignee_id=wanted))
+    return _changed(number, lambda record: records.assign(record, by=current_viewer(), assignee_id=wanted))
 
 
 @blueprint.post(RECORD + "/articles")
 @needs(Permission.WORK_RECORDS)
 def add_article(number: str) -> ResponseReturnValue:
     """Link an article."""
-    record = records.get_readable(current_viewer(), number)
     wanted: Any = _sent("article_id")
-    return _changed(record, lambda: records.link_article(record, by=current_viewer(), article_id=wanted))
+    return _changed(number, lambda record: links.link_article(record, by=current_viewer(), article_id=wanted))
 
 
 @blueprint.post(RECORD + "/articles/<int:article_id>/removal")
 @needs(Permission.WORK_RECORDS)
 def remove_article(number: str, article_id: int) -> ResponseReturnValue:
     """Take a linked article away."""
-    record = records.get_readable(current_viewer(), number)
-    return _changed(record, lambda: records.unlink_article(record, by=current_viewer(), article_id=article_id))
+    return _changed(number, lambda record: links.unlink_article(record, by=current_viewer(), article_id=article_id))
 
 
 @blueprint.post(RECORD + "/links")
 @needs(Permission.WORK_RECORDS)
 def add_link(number: str) -> ResponseReturnValue:
     """Link another record."""
-    record = records.get_readable(current_viewer(), number)
-    return _changed(record, lambda: records.link_record(record, by=current_viewer(), number=_sent("number")))
+    return _changed(number, lambda record: links.link_record(record, by=current_viewer(), number=_sent("number")))
 
 
 @blueprint.post(RECORD + "/links/<string:other>/removal")
 @needs(Permission.WORK_RECORDS)
 def remove_link(number: str, other: str) -> ResponseReturnValue:
     """Take the link to another record away."""
-    record = records.get_readable(current_viewer(), number)
-    return _changed(record, lambda: records.unlink_record(record, by=current_viewer(), number=other))
+    return _changed(number, lambda record: links.unlink_record(record, by=current_viewer(), number=other))
 
 
 @blueprint.get(RECORD + "/details")
@@ -404,7 +430,7 @@ def remove_link(number: str, other: str) -> ResponseReturnValue:
 def edit_details(number: str) -> ResponseReturnValue:
     """Show the form with everything of a record; the customer can be exchanged by number or name."""
     viewer = current_viewer()
-    record = records.get_readable(viewer, number)
+    record = reading.get_readable(viewer, number)
     values = details_of(record)
     chosen = _chosen_customer(viewer, request.args.get("customer", "")) or record.customer
     values["customer_id"] = chosen.id if chosen else ""
@@ -417,7 +443,7 @@ def edit_details(number: str) -> ResponseReturnValue:
 def save_details(number: str) -> ResponseReturnValue:
     """Save a record's fields; over a newer version both are shown."""
     viewer = current_viewer()
-    record = records.get_readable(viewer, number)
+    record = reading.get_readable(viewer, number)
     customer = _chosen_customer(viewer, request.form.get("customer_id", ""))
     form = _details_form(viewer, customer)
     try:
@@ -432,7 +458,7 @@ def save_details(number: str) -> ResponseReturnValue:
 
 
 def _details_conflict(number: str, form: DetailsForm, conflict: Conflict) -> ResponseReturnValue:
-    record = records.get_readable(current_viewer(), number)
+    record = reading.get_readable(current_viewer(), number)
     current = details_of(record)
     differing = [
         (name, form[name].label.text, _named(form, name, current[name]), _named(form, name, form[name].data))
@@ -461,11 +487,12 @@ def _details_page(record: Record, form: DetailsForm, differing: Sequence[Any] = 
     )
 
 
-def _changed(record: Record, change: Any) -> ResponseReturnValue:
+def _changed(number: str, change: Callable[[Record], Any]) -> ResponseReturnValue:
     """Do a small change and go back to the record; what is refused is said there."""
+    record = reading.get_readable(current_viewer(), number)
     number = record.number
     try:
-        change()
+        change(record)
     except Invalid as invalid:
         for sentence in invalid.fields.values():
             flash(sentence, "danger")
@@ -498,5 +525,6 @@ def _records_of(viewer: Viewer, customer: Customer) -> dict[str, Any]:
 
 def init_app(app: Flask) -> None:
     """Register the pages, and the records that customers' pages show."""
-    app.register_blueprint(blueprint)
+    for pages in (blueprint, presence_views.blueprint, bulk_views.blueprint):
+        app.register_blueprint(pages)
     show_beside(app, _records_of)

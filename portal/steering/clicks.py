@@ -14,8 +14,7 @@ from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.search.models import SearchLog
-from portal.search.request import SearchRequest
-from portal.steering.previews import TOP, viewer_like
+from portal.steering.previews import Logged
 
 NAME = "clicks"
 SEARCHES = 1_000
@@ -24,12 +23,9 @@ MOST_WEIGHT = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Click:
+class Click(Logged):
     """What was searched and clicked, and how much all such clicks weigh together."""
 
-    words: str
-    viewer_kind: str
-    filters: str
     document_id: str
     weight: float
 
@@ -37,22 +33,6 @@ class Click:
     def key(self) -> str:
         """Its name among the scores."""
         return f"{self.words} ({self.viewer_kind}) → {self.document_id}"[:300]
-
-    def asked(self) -> SearchRequest:
-        """Return the search as it was made.
-
-        Raises:
-            RequestError: it cannot be made any more.
-        """
-        return SearchRequest(
-            viewer=viewer_like(self.viewer_kind),
-            text=self.words,
-            filters={name: tuple(values) for name, values in json.loads(self.filters).items()},
-            size=TOP,
-            with_facets=False,
-            with_highlights=False,
-            with_correction=False,
-        )
 
 
 def weight_of(rank: int) -> float:

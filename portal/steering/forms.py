@@ -1,6 +1,6 @@
 """What editors fill in to steer the search.  The operations judge it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, time
 from typing import Any
@@ -21,7 +21,9 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import Optional
 
+from portal.accounts.models import User
 from portal.search.ranking import WEIGHTS
+from portal.steering.models import Steered
 
 ACTION_NAMES = {
     "pin": _("Pin: the article stands first"),
@@ -48,7 +50,25 @@ class SteeringForm(FlaskForm):
                 self.form_errors.append(sentence)
 
 
-class SynonymForm(SteeringForm):
+def _owner_field() -> SelectField:
+    return SelectField(_("Owner"), coerce=lambda given: int(given) if given else None)
+
+
+class OwnedForm(SteeringForm):
+    """A rule that somebody answers for.  A new one is its maker's; of one that is there, the owner can be changed."""
+
+    owner_id: SelectField
+
+    def let_choose(self, rule: Steered, possible: Iterable[User]) -> None:
+        """Offer those who can own the rule, and whoever owns it now."""
+        choices = [SelectChoice(str(user.id), user.name) for user in possible]
+        current = str(rule.owner.id) if rule.owner else ""
+        if current not in {choice.value for choice in choices}:
+            choices.insert(0, SelectChoice(current, rule.owner.name if rule.owner else _("Nobody")))
+        self.owner_id.choices = choices
+
+
+class SynonymForm(OwnedForm):
     """Words that search treats alike."""
 
     words = StringField(_("Words that people type"))
@@ -57,6 +77,7 @@ class SynonymForm(SteeringForm):
     is_active = BooleanField(_("In force"), default=True)
     reason = StringField(_("Why"))
     expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
+    owner_id = _owner_field()
 
 
 class LinesForm(SteeringForm):
@@ -73,7 +94,7 @@ class LinesForm(SteeringForm):
     )
 
 
-class RuleForm(SteeringForm):
+class RuleForm(OwnedForm):
     """A pin or a hide."""
 
     action = RadioField(
@@ -98,6 +119,7 @@ class RuleForm(SteeringForm):
     reason = StringField(_("Why"), description=_("Whoever meets the rule later will want to know."))
     expires_at = DateField(_("Until"), [Optional()], description=_("It stops by itself when this day begins (UTC)."))
     is_active = BooleanField(_("In force"), default=True)
+    owner_id = _owner_field()
 
     def changes(self) -> dict[str, Any]:
         """Return what was filled in; an empty position is the first."""

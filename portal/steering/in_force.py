@@ -50,6 +50,11 @@ def read() -> Guidance:
     )
 
 
+def read_with(configuration: Configuration | None) -> Guidance:
+    """Read what is in force, with a configuration's weights, or the product's own, in place of those in use."""
+    return replace(read(), weights=weights_of(configuration.weights if configuration else {}))
+
+
 def active_weights() -> dict[str, float]:
     """Return what the configuration in use changes in the product's own weights."""
     return db.session.scalar(select(Configuration.weights).where(Configuration.is_active.is_(True))) or {}

@@ -50,7 +50,7 @@ def put(kind: str, model: type[Ruled], thing: Ruled | None, values: Mapping[str,
     """Make a rule, or change one, and add the step inside the caller's transaction."""
     before = described(kind, thing)
     if thing is None:
-        thing = model(owner_id=by.user_id, **values)
+        thing = model(**{"owner_id": by.user_id, **values})
         db.session.add(thing)
     else:
         for field, value in values.items():

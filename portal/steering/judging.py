@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
 from portal.extensions import db
 from portal.search import evaluation
+from portal.search.answer import first_hits
 from portal.search.engine import SearchEngine
 from portal.search.models import SearchLog
-from portal.search.request import SearchRequest
 from portal.search.results import Hit
 from portal.steering import in_force, judgements, measurements
 from portal.steering.models import Configuration, JudgedQuery, JudgedSet, Judgement
@@ -62,20 +62,9 @@ def run(engine: SearchEngine, query: JudgedQuery, one: Configuration | None, oth
     Raises:
         EngineError: the engine cannot answer.
     """
-    judged_set = query.judged_set
-    base = SearchRequest(
-        viewer=viewer_like(judged_set.viewer_kind),
-        text=query.text,
-        filters=measurements.source_filter(judged_set),
-        size=evaluation.CUT,
-        with_facets=False,
-        with_correction=False,
-    )
-    there = in_force.read()
+    viewer, filters = viewer_like(query.judged_set.viewer_kind), measurements.source_filter(query.judged_set)
     found = [
-        engine.search(
-            replace(base, guidance=replace(there, weights=in_force.weights_of(side.weights if side else {})))
-        ).hits
+        first_hits(engine, viewer, query.text, filters=filters, guidance=in_force.read_with(side), with_highlights=True)
         for side in (one, other)
     ]
     return Sides(found[0], found[1])
@@ -93,6 +82,38 @@ def interleave(sides: Sides, seed: bytes) -> list[Hit]:
         for hit in reversed(pair) if coin % 2 else pair:
             drawn.setdefault(hit.id, hit)
     return list(drawn.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ShownHit:
+    """A hit of one list: the name it is judged under, and its place in the list before if it stands there, too."""
+
+    hit: Hit
+    name: str
+    twin: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShownList:
+    """One of two lists side by side, under its letter."""
+
+    letter: str
+    configuration: str
+    """one or other"""
+    hits: Sequence[ShownHit]
+
+
+def show_lists(sides: Sides, grades: Mapping[str, int], *, has_source: bool, is_swapped: bool) -> list[ShownList]:
+    """Return both lists as A and B; a hit of both is judged in the first."""
+    named = [("one", sides.one), ("other", sides.other)]
+    places: dict[str, int] = {}
+    lists = []
+    for letter, (configuration, hits) in zip("ab", named[::-1] if is_swapped else named, strict=True):
+        names = [judgements.name_of(hit, grades, has_source=has_source) for hit in hits]
+        shown = [ShownHit(hit, name, places.get(hit.id, 0)) for hit, name in zip(hits, names, strict=True)]
+        lists.append(ShownList(letter, configuration, shown))
+        places = {hit.id: place for place, hit in enumerate(hits, start=1)}
+    return lists
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from portal.search import evaluation
 from portal.search.current import engine
 from portal.search.engine import EngineError
 from portal.search.results import Hit
-from portal.steering import configurations, judgements, judging
+from portal.steering import configurations, judgements, judging, preferences
 from portal.steering.forms import FilesForm, QueryForm, SetForm, SteeringForm
 from portal.steering.models import Configuration, JudgedQuery, JudgedSet
+from portal.steering.preferences import Pair
 
 blueprint = Blueprint("judging", __name__, url_prefix="/steering")
 MOST_SHOWN = 500
@@ -140,20 +141,47 @@ def judge(query_id: int) -> ResponseReturnValue:
     one, other = (_configuration(name) for name in ("one", "other"))
     if request.method == "POST":
         try:
-            grades = {
-                name.removeprefix("grade:"): int(value) if value else None
-                for name, value in request.form.items()
-                if name.startswith("grade:") and value in ("", "0", "1", "2", "3")
-            }
-            judgements.judge(query, by=current_viewer(), grades=grades)
+            judgements.judge(query, by=current_viewer(), grades=_grades())
         except Invalid as invalid:
             flash(str(invalid), "danger")
-        following = judging.find_next(query)
-        if request.form.get("then") == "next" and following is not None:
-            query = following
-        chosen: dict[str, Any] = {name: request.args[name] for name in ("one", "other") if name in request.args}
-        return redirect(url_for(".judge", query_id=query.id, **chosen), 303)
+        return _go_on(query, judging.find_next(query))
     return render_template("steering/judging.html", page=_judging_page(query, one, other))
+
+
+@blueprint.route("/judging/<int:query_id>/lists", methods=["GET", "POST"])
+@needs(Permission.STEER_SEARCH)
+def compare(query_id: int) -> ResponseReturnValue:
+    """Show the hits of two configurations side by side, and take which list is better and how relevant hits are."""
+    query = db.session.get(JudgedQuery, query_id) or abort(404)
+    pair = Pair.of(*(_configuration(name) for name in ("one", "other")))
+    viewer = current_viewer()
+    if request.method == "POST":
+        try:
+            if grades := _grades():
+                judgements.judge(query, by=viewer, grades=grades)
+            if better := request.form.get("better"):
+                names = _names_of_lists(pair.is_swapped(query, viewer))
+                preferences.prefer(query, pair, names.get(better, better), by=viewer)
+        except Invalid as invalid:
+            flash(str(invalid), "danger")
+        return _go_on(query, preferences.find_next(query, pair, by=viewer))
+    return render_template("steering/lists.html", page=_lists_page(query, pair))
+
+
+def _grades() -> dict[str, int | None]:
+    return {
+        name.removeprefix("grade:"): int(value) if value else None
+        for name, value in request.form.items()
+        if name.startswith("grade:") and value in ("", "0", "1", "2", "3")
+    }
+
+
+def _go_on(query: JudgedQuery, following: JudgedQuery | None) -> BaseResponse:
+    """Lead to the next query where that is wanted and there is one, with the same configurations."""
+    if request.form.get("then") == "next" and following is not None:
+        query = following
+    chosen: dict[str, Any] = {name: request.args[name] for name in ("one", "other") if name in request.args}
+    return redirect(url_for(request.endpoint or ".judge", query_id=query.id, **chosen), 303)
 
 
 def _judging_page(query: JudgedQuery, one: Configuration | None, other: Configuration | None) -> JudgingPage:
@@ -175,16 +203,71 @@ def _judging_page(query: JudgedQuery, one: Configuration | None, other: Configur
         names=names,
         grades=grades,
         sides=sides.scored(grades, has_source=has_source) if hits and not left else None,
-        choices=[
-            ("product", gettext("The product’s own weights")),
-            *((str(found.id), found.name) for found in configurations.load_all()),
-        ],
-        one=str(one.id) if one else "product",
-        other=str(other.id) if other else "product",
+        choices=_choices(),
+        one=_key(one),
+        other=_key(other),
         next_query=judging.find_next(query),
         left=left,
         trouble=trouble,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListsPage:
+    """All that the page with two lists shows."""
+
+    query: JudgedQuery
+    lists: Sequence[judging.ShownList]
+    grades: dict[str, int]
+    better: str
+    """a, b, same, or nothing as long as nothing was said."""
+    are_alike: bool
+    choices: Sequence[tuple[str, str]]
+    one: str
+    other: str
+    next_query: JudgedQuery | None
+    trouble: str = ""
+
+
+def _lists_page(query: JudgedQuery, pair: Pair) -> ListsPage:
+    viewer = current_viewer()
+    is_swapped = pair.is_swapped(query, viewer)
+    grades = {judgement.document: judgement.grade for judgement in query.judgements}
+    sides, trouble = judging.Sides((), ()), ""
+    try:
+        if not pair.is_one:
+            sides = judging.run(engine(), query, pair.one, pair.other)
+    except EngineError as error:
+        trouble = str(error)
+    told = preferences.find(query, pair, by=viewer)
+    lists = judging.show_lists(sides, grades, has_source=bool(query.judged_set.source), is_swapped=is_swapped)
+    names = {name: letter for letter, name in _names_of_lists(is_swapped).items()}
+    return ListsPage(
+        query=query,
+        lists=lists,
+        grades=grades,
+        better=names.get(told.better, told.better) if told else "",
+        are_alike=[hit.id for hit in sides.one] == [hit.id for hit in sides.other],
+        choices=_choices(),
+        one=_key(pair.one),
+        other=_key(pair.other),
+        next_query=preferences.find_next(query, pair, by=viewer),
+        trouble=trouble,
+    )
+
+
+def _names_of_lists(is_swapped: bool) -> dict[str, str]:
+    """Return which of a pair the lists A and B are."""
+    return dict(zip(("b", "a") if is_swapped else ("a", "b"), (preferences.ONE, preferences.OTHER), strict=True))
+
+
+def _choices() -> list[tuple[str, str]]:
+    named = [(str(found.id), found.name) for found in configurations.load_all()]
+    return [("product", gettext("The product’s own weights")), *named]
+
+
+def _key(configuration: Configuration | None) -> str:
+    return str(configuration.id) if configuration else "product"
 
 
 def _configuration(name: str) -> Configuration | None:

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.search import indices
 from portal.search.current import engine
 from portal.search.ranking import WEIGHTS
-from portal.steering import clicks, configurations, in_force, judgements, measurements
+from portal.steering import clicks, configurations, in_force, judgements, measurements, preferences
 from portal.steering.forms import ConfigurationForm
 from portal.steering.models import Configuration, JudgedSet, Measurement
 from portal.steering.rule_views import begin_preview
@@ -197,6 +197,7 @@ def _measured_page() -> dict[str, Any]:
         "charts": charts,
         "waiting": measurements.load_open(),
         "failed": measurements.load_failed(),
+        "outcomes": preferences.load_outcomes(),
         "width": CHART_WIDTH,
         "height": CHART_HEIGHT,
         "edge": CHART_EDGE,

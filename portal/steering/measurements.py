@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask_babel import gettext
@@ -19,9 +19,10 @@ from portal import audit, outbox
 from portal.access import Permission, Viewer
 from portal.extensions import db, now
 from portal.search import evaluation
+from portal.search.answer import first_hits
 from portal.search.engine import EngineError, SearchEngine
 from portal.search.guidance import Guidance
-from portal.search.request import LONGEST_TEXT, RequestError, SearchRequest
+from portal.search.request import RequestError
 from portal.steering import clicks, in_force, judgements
 from portal.steering.models import Configuration, JudgedSet, Measurement
 from portal.steering.previews import viewer_like
@@ -156,7 +157,7 @@ def _slice(measurement: Measurement, engine: SearchEngine, *, until: float) -> d
         if judged_set is None:
             return {"state": "failed", "error": gettext("The set was removed."), "finished_at": now()}
     tasks = tasks_of(judged_set)
-    guidance = replace(in_force.read(), weights=in_force.weights_of(configuration.weights if configuration else {}))
+    guidance = in_force.read_with(configuration)
     scores = dict(measurement.scores)
     done = measurement.queries
     for task in tasks[done:]:
@@ -212,18 +213,10 @@ def ranked_names(
     engine: SearchEngine, query: evaluation.JudgedQuery, judged_set: JudgedSet, guidance: Guidance
 ) -> list[str]:
     """Return the first hits of a judged query by the names they are judged under."""
-    asked = SearchRequest(
-        viewer=viewer_like(judged_set.viewer_kind),
-        text=query.text[:LONGEST_TEXT],
-        filters=source_filter(judged_set),
-        size=evaluation.CUT,
-        with_facets=False,
-        with_highlights=False,
-        with_correction=False,
-        guidance=guidance,
-    )
+    viewer, filters = viewer_like(judged_set.viewer_kind), source_filter(judged_set)
+    hits = first_hits(engine, viewer, query.text, filters=filters, guidance=guidance)
     has_source = bool(judged_set.source)
-    return [judgements.name_of(hit, query.relevance, has_source=has_source) for hit in engine.search(asked).hits]
+    return [judgements.name_of(hit, query.relevance, has_source=has_source) for hit in hits]
 
 
 def source_filter(judged_set: JudgedSet) -> dict[str, tuple[str, ...]]:
@@ -234,10 +227,10 @@ def source_filter(judged_set: JudgedSet) -> dict[str, tuple[str, ...]]:
 def _click_scorer(click: clicks.Click) -> Callable[[SearchEngine, Guidance], tuple[float, float, float]]:
     def run(engine: SearchEngine, guidance: Guidance) -> tuple[float, float, float]:
         try:
-            asked = replace(click.asked(), guidance=guidance)
+            hits = first_hits(engine, click.viewer, click.words, filters=click.chosen, guidance=guidance)
         except RequestError:
             return 0.0, 0.0, 0.0
-        ranked = [hit.id for hit in engine.search(asked).hits]
+        ranked = [hit.id for hit in hits]
         if click.document_id not in ranked:
             return 0.0, 0.0, 0.0
         rank = ranked.index(click.document_id) + 1

@@ -1,11 +1,13 @@
 """What editors put upon the search, and by what they measure it."""
 
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.access import Permission
 from portal.accounts.models import User
 from portal.extensions import Base, now
 
@@ -13,8 +15,19 @@ VIEWERS = ("anonymous", "customer", "agent")
 """Through whose eyes a set of queries is judged and measured."""
 
 
+class OwnerTrouble(StrEnum):
+    """Why nobody answers for a rule any more."""
+
+    GONE = "gone"
+    DISABLED = "disabled"
+    DEMOTED = "demoted"
+
+
 class Steered:
     """What every rule has: whether it is switched on, why, whose it is, and until when."""
+
+    if TYPE_CHECKING:
+        owner: Mapped[User | None]
 
     id: Mapped[int] = mapped_column(primary_key=True)
     is_active: Mapped[bool] = mapped_column(default=True)
@@ -31,6 +44,15 @@ class Steered:
     def is_in_force(self) -> bool:
         """Acts on searches at this moment."""
         return self.is_active and not self.is_expired
+
+    @property
+    def owner_trouble(self) -> OwnerTrouble | None:
+        """Why its owner cannot answer for it; None when all is well.  A rule goes on acting without an owner."""
+        if self.owner is None:
+            return OwnerTrouble.GONE
+        if not self.owner.is_active:
+            return OwnerTrouble.DISABLED
+        return None if self.owner.viewer.can(Permission.STEER_SEARCH) else OwnerTrouble.DEMOTED
 
 
 class Synonym(Steered, Base):
@@ -214,6 +236,26 @@ class Judgement(Base):
     at: Mapped[datetime] = mapped_column(default=now)
 
     query: Mapped[JudgedQuery] = relationship(back_populates="judgements")
+
+
+class Preference(Base):
+    """Which of two configurations answers a query better, as somebody said who did not know which was which.
+
+    Configurations go by name, so that what was said outlives them; the product's own weights have none.
+    """
+
+    __tablename__ = "preference"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    query_id: Mapped[int] = mapped_column(ForeignKey("judged_query.id", ondelete="CASCADE"), index=True)
+    one_name: Mapped[str] = mapped_column(String(120))
+    other_name: Mapped[str] = mapped_column(String(120))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    """A digest of both weights: what was said holds for these."""
+    better: Mapped[str] = mapped_column(String(10))
+    """one, other or same"""
+    by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
+    at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Measurement(Base):

@@ -17,35 +17,46 @@ from portal import audit, outbox
 from portal.access import ANONYMOUS, Permission, Role, Viewer, viewer_for
 from portal.errors import Missing
 from portal.extensions import db, now
+from portal.search import answer
 from portal.search.engine import EngineError, SearchEngine
 from portal.search.guidance import Guidance
 from portal.search.models import SearchLog
 from portal.search.privacy import HIDDEN
 from portal.search.query import parse
 from portal.search.ranking import default_synonyms
-from portal.search.request import RequestError, SearchRequest
+from portal.search.request import RequestError
 from portal.steering import in_force, rules, synonyms
 from portal.steering.models import Configuration, Preview, PreviewedChange, SearchRule, Synonym
 
 SEARCHES = 1_000
-TOP = 10
 KEPT = 50
 """So many previews are kept; older ones are forgotten when a new one is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedQuery:
-    """What was searched, by what kind of viewer, and how often."""
+class Logged:
+    """What was searched, by what kind of viewer; `filters` is JSON."""
 
     words: str
     viewer_kind: str
     filters: str
-    searches: int
 
     @property
     def viewer(self) -> Viewer:
         """Somebody of the kind that searched: what all of them may read."""
         return viewer_like(self.viewer_kind)
+
+    @property
+    def chosen(self) -> dict[str, tuple[str, ...]]:
+        """The filters that were chosen."""
+        return {name: tuple(values) for name, values in json.loads(self.filters).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedQuery(Logged):
+    """What was searched, and how often."""
+
+    searches: int
 
 
 def viewer_like(kind: str) -> Viewer:
@@ -193,19 +204,10 @@ def can_touch(query: LoggedQuery, before: Guidance, after: Guidance) -> bool:
 def first_hits(engine: SearchEngine, query: LoggedQuery, guidance: Guidance) -> list[dict[str, str]]:
     """Return the first hits as `{"id", "title"}`; a search that is refused has none."""
     try:
-        asked = SearchRequest(
-            viewer=query.viewer,
-            text=query.words,
-            filters={name: tuple(values) for name, values in json.loads(query.filters).items()},
-            size=TOP,
-            with_facets=False,
-            with_highlights=False,
-            with_correction=False,
-            guidance=guidance,
-        )
+        hits = answer.first_hits(engine, query.viewer, query.words, filters=query.chosen, guidance=guidance)
     except RequestError:
         return []
-    return [{"id": hit.id, "title": hit.title} for hit in engine.search(asked).hits]
+    return [{"id": hit.id, "title": hit.title} for hit in hits]
 
 
 def _find(kind: str, object_id: int) -> Synonym | SearchRule | Configuration | None:
@@ -221,7 +223,7 @@ def _sides(preview: Preview) -> tuple[Guidance, Guidance]:
         raise Missing(gettext("The rule was removed before it could be tried."))
     there = in_force.read()
     if isinstance(thing, Configuration):
-        return there, replace(there, weights=in_force.weights_of(thing.weights))
+        return there, in_force.read_with(thing)
     if isinstance(thing, Synonym):
         others = [rule.searched() for rule in synonyms.load_active() if rule.id != thing.id]
         without = (*default_synonyms(), *others)

@@ -13,7 +13,7 @@ from portal.accounts.guard import current_viewer, needs
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
 from portal.search import indices
-from portal.steering import configurations, journal, judgements, previews, rules, synonyms
+from portal.steering import configurations, journal, judgements, owners, previews, rules, synonyms
 from portal.steering.forms import LinesForm, RuleForm, SteeringForm, SynonymForm
 from portal.steering.models import Preview, SearchRule, Synonym
 
@@ -41,6 +41,7 @@ def overview() -> str:
 def all_synonyms() -> ResponseReturnValue:
     """Show the synonyms with the form for a new one."""
     form = SynonymForm()
+    del form.owner_id
     made: list[Synonym] = []
     if _is_saved(form, lambda: made.append(synonyms.save(None, by=current_viewer(), changes=_changes(form)))):
         return _saved("synonym", made[0].id)
@@ -71,6 +72,7 @@ def one_synonym(synonym_id: int) -> ResponseReturnValue:
     """Change a synonym."""
     found = _synonym(synonym_id)
     form = SynonymForm(data={field: getattr(found, field) for field in synonyms.FIELDS})
+    form.let_choose(found, owners.load_possible())
     if _is_saved(form, lambda: synonyms.save(found, by=current_viewer(), changes=_changes(form))):
         return _saved("synonym", synonym_id)
     return _one("synonym", found, found.words, form)
@@ -113,6 +115,7 @@ def preview_synonym(synonym_id: int) -> Response:
 def all_rules() -> ResponseReturnValue:
     """Show the pins and hides with the form for a new one; an address may bring what to fill in."""
     form = RuleForm()
+    del form.owner_id
     if not form.is_submitted():
         for name in ("words", "article", "action"):
             if name in request.args:
@@ -132,6 +135,7 @@ def one_rule(rule_id: int) -> ResponseReturnValue:
     found = _rule(rule_id)
     values = {field: getattr(found, field) for field in rules.FIELDS if field != "article"}
     form = RuleForm(data=values | {"article": f"article:{found.article_id}"})
+    form.let_choose(found, owners.load_possible())
     if _is_saved(form, lambda: rules.save(found, by=current_viewer(), changes=_changes(form))):
         return _saved("rule", rule_id)
     return _one("rule", found, found.words, form, target=rules.load_targets([found])[found.article_id])
@@ -250,8 +254,7 @@ def _changes(form: SteeringForm) -> dict[str, Any]:
 def _saved(kind: str, object_id: int) -> Response:
     if request.form.get("then") == "preview":
         return begin_preview(kind, object_id)
-    steps = journal.load_steps(kind, object_id, most=1)
-    _flash_undo(gettext("The rule is saved. It acts within five seconds."), steps[0].id if steps else None)
+    _flash_undo(gettext("The rule is saved. It acts within five seconds."), _latest_step(kind, object_id))
     return redirect(url_for(f".all_{kind}s"), 303)
 
 
@@ -266,8 +269,14 @@ def _switch(kind: str, thing: Synonym | SearchRule, *, is_active: bool) -> Respo
         flash(str(invalid), "danger")
     else:
         on, off = gettext("The rule is in force within five seconds."), gettext("The rule rests.")
-        _flash_undo(on if is_active else off, journal.load_steps(kind, object_id, most=1)[0].id)
+        _flash_undo(on if is_active else off, _latest_step(kind, object_id))
     return redirect(_place(kind, object_id), 303)
+
+
+def _latest_step(kind: str, object_id: int) -> int | None:
+    """Return the step that can be taken back; a rule older than its journal, in which nothing changed, has none."""
+    steps = journal.load_steps(kind, object_id, most=1)
+    return steps[0].id if steps else None
 
 
 def _flash_undo(sentence: str, step_id: int | None) -> None:
@@ -279,6 +288,7 @@ def _flash_undo(sentence: str, step_id: int | None) -> None:
 
 def _one(kind: str, thing: Synonym | SearchRule, title: str, form: SteeringForm, **extra: Any) -> tuple[str, int]:
     place: dict[str, Any] = {f"{kind}_id": thing.id}
+    steps = journal.load_steps(kind, thing.id)
     page = render_template(
         "steering/rule.html",
         kind=kind,
@@ -290,7 +300,8 @@ def _one(kind: str, thing: Synonym | SearchRule, title: str, form: SteeringForm,
         deletion=url_for(f".delete_{kind}", **place),
         preview=url_for(f".preview_{kind}", **place),
         latest=previews.find_latest(kind, thing.id),
-        steps=journal.load_steps(kind, thing.id),
+        steps=steps,
+        names=owners.names_in(steps),
         **extra,
     )
     return page, 422 if form.is_submitted() else 200

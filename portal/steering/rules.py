@@ -18,10 +18,10 @@ from portal.extensions import db, now
 from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.search.guidance import MOST_PINNED, Rule
-from portal.steering import journal
+from portal.steering import journal, owners
 from portal.steering.models import SearchRule
 
-FIELDS = ("action", "words", "is_exact", "article", "position", "is_active", "reason", "expires_at")
+FIELDS = ("action", "words", "is_exact", "article", "position", "is_active", "reason", "expires_at", "owner_id")
 ACTIONS = ("pin", "hide")
 LONGEST_WORDS = 200
 LONGEST_REASON = 500
@@ -110,6 +110,7 @@ def _told(rule: SearchRule) -> dict[str, Any]:
         "article_id": rule.article_id,
         "is_active": rule.is_active,
         "reason": rule.reason,
+        "owner_id": rule.owner_id,
     }
 
 
@@ -123,6 +124,8 @@ def _checked(changes: Mapping[str, Any], rule: SearchRule | None, by: Viewer) ->
     for field, value in given.items():
         if field == "article":
             values["article_id"] = check.read(field, _article_id, value, by)
+        elif field == "owner_id":
+            values[field] = check.read(field, owners.checked, value, rule)
         else:
             values[field] = check.read(field, _CHECKS[field], value)
     check.finish()

@@ -21,11 +21,11 @@ from portal.errors import Invalid
 from portal.extensions import db, now
 from portal.search.ranking import OneWay
 from portal.slugs import folded
-from portal.steering import journal
+from portal.steering import journal, owners
 from portal.steering.models import Synonym
 from portal.vocabulary import words
 
-FIELDS = ("words", "others", "is_two_way", "is_active", "reason", "expires_at")
+FIELDS = ("words", "others", "is_two_way", "is_active", "reason", "expires_at", "owner_id")
 LONGEST_WORDS = 80
 MOST_OTHERS = 20
 MOST_LINES = 200
@@ -58,7 +58,12 @@ def save(synonym: Synonym | None, *, by: Viewer, changes: Mapping[str, Any]) -> 
     by.require(Permission.STEER_SEARCH)
     words.refuse_unknown(changes, FIELDS)
     saved = journal.put("synonym", Synonym, synonym, _checked(changes, synonym, load_all()), by=by)
-    details = {"words": saved.words, "others": saved.others, "is_active": saved.is_active}
+    details = {
+        "words": saved.words,
+        "others": saved.others,
+        "is_active": saved.is_active,
+        "owner_id": saved.owner_id,
+    }
     audit.append("synonym.save", by=by, kind="synonym", object_id=saved.id, details=details)
     db.session.commit()
     return saved
@@ -183,6 +188,7 @@ def _checked(changes: Mapping[str, Any], synonym: Synonym | None, there: Sequenc
         values["expires_at"] = expires_at = changes["expires_at"]
         if expires_at is not None and (not isinstance(expires_at, datetime) or expires_at.tzinfo is None):
             errors["expires_at"] = gettext("This is not a date.")
+    _read_owner(changes, synonym, values, errors)
     if not errors:
         _check_rule(values, synonym, there, errors)
     if errors:
@@ -200,6 +206,16 @@ def _read_others(others: object, values: dict[str, Any], errors: dict[str, str])
     if len(listed) > MOST_OTHERS:
         errors["others"] = gettext("At most %(most)s words are possible.", most=MOST_OTHERS)
     values["others"] = ", ".join(dict.fromkeys(word for word in listed if word))
+
+
+def _read_owner(
+    changes: Mapping[str, Any], synonym: Synonym | None, values: dict[str, Any], errors: dict[str, str]
+) -> None:
+    if "owner_id" in changes:
+        try:
+            values["owner_id"] = owners.checked(changes["owner_id"], synonym)
+        except Invalid as refused:
+            errors["owner_id"] = str(refused)
 
 
 def _read_line(

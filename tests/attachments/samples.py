@@ -43,6 +43,37 @@ def bomb() -> bytes:
     return archive(parts)
 
 
+DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/main"
+
+
+def pptx(*slides: str, notes: str = "", before: str = "") -> bytes:
+    """Return a presentation: each slide is the XML of its text body, or plain words of one line."""
+    members = {"[Content_Types].xml": "<Types/>", "ppt/presentation.xml": "<p/>"}
+    for number, body in enumerate(slides, 1):
+        lines = body if "<" in body else f"<a:p><a:r><a:t>{body}</a:t></a:r></a:p>"
+        members[f"ppt/slides/slide{number}.xml"] = f'{before}<p:sld xmlns:p="p" xmlns:a="{DRAWING}">{lines}</p:sld>'
+    if notes:
+        members["ppt/notesSlides/notesSlide1.xml"] = (
+            f'<p:notes xmlns:p="p" xmlns:a="{DRAWING}"><a:p><a:r><a:t>{notes}</a:t></a:r></a:p></p:notes>'
+        )
+    return archive(members)
+
+
+def open_document(body: str, kind: str = "text", before: str = "") -> bytes:
+    space = "urn:oasis:names:tc:opendocument:xmlns"
+    content = (
+        f'<?xml version="1.0"?>{before}<office:document-content xmlns:office="{space}:office:1.0" '
+        f'xmlns:text="{space}:text:1.0"><office:meta>not shown</office:meta><office:body>{body}</office:body>'
+        "</office:document-content>"
+    )
+    return archive({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": content})
+
+
+GROWING = (
+    "<!DOCTYPE d [" + "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "boom" * 10}">' for n in range(10)) + "]>"
+)
+
+
 def xlsx() -> bytes:
     made = io.BytesIO()
     with xlsxwriter.Workbook(made, {"in_memory": True}) as book:

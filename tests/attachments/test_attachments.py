@@ -30,6 +30,27 @@ def put(people: People, name: str, data: bytes, **more: object) -> Attachment:
         ("torque.pdf", samples.pdf(), "Torque table"),
         ("letter.docx", samples.docx(), "The valve leaks."),
         ("parts.xlsx", samples.xlsx(), "Parts\nGasket\t12.0\t密封圈"),
+        (
+            "training.pptx",
+            samples.pptx(
+                "<a:p><a:r><a:t>Loosen the </a:t></a:r><a:r><a:t>valve</a:t></a:r><a:br/>"
+                "<a:r><a:t>twice</a:t></a:r></a:p>"
+                "<a:tbl><a:p><a:r><a:t>密封圈</a:t></a:r></a:p></a:tbl>",
+                *(f"Step {n}" for n in range(2, 12)),
+                notes="Mind the &lt;spring&gt;.",
+            ),
+            "\n".join(["Loosen the valve twice", "密封圈", "Mind the <spring>.", *(f"Step {n}" for n in range(2, 12))]),
+        ),
+        (
+            "letter.odt",
+            samples.open_document(
+                "<text:tracked-changes><text:p>struck out</text:p></text:tracked-changes>"
+                "<text:h>Torque</text:h><text:p>Turn<text:s/>it <text:span>by 5&#160;Nm</text:span><office:annotation>"
+                "<text:p>a remark</text:p></office:annotation>.<text:line-break/>Then stop.</text:p>"
+            ),
+            "Torque\nTurn it by 5 Nm. Then stop.",
+        ),
+        ("talk.odp", samples.open_document("<text:p>水泵</text:p>", kind="presentation"), "水泵"),
         ("notes.txt", "Gasket für Pumpe".encode(), "Gasket für Pumpe"),
         ("bom.csv", "\ufeffa,b\n1,2\n".encode(), "a,b\n1,2"),
         ("wide.txt", "密封圈".encode("utf-16"), "密封圈"),
@@ -58,6 +79,16 @@ def test_the_text_of_a_file_arrives_and_its_owner_is_indexed_again(
     ("name", "data"),
     [
         ("bomb.docx", samples.bomb()),
+        ("bomb.pptx", samples.pptx("<a:p><a:r><a:t>&e9;</a:t></a:r></a:p>", before=samples.GROWING)),
+        ("bomb.odt", samples.open_document("<text:p>&e9;</text:p>", before=samples.GROWING)),
+        (
+            "outside.odt",
+            samples.open_document("<text:p>&x;</text:p>", before='<!DOCTYPE d SYSTEM "file:///etc/passwd">'),
+        ),
+        ("vast.pptx", samples.pptx("<a:p>" + " " * (65 * 1024 * 1024) + "</a:p>")),
+        ("broken.odt", samples.open_document("<text:p>half")),
+        ("broken.pptx", samples.pptx("<a:p>half")),
+        ("hollow.odt", samples.archive({"mimetype": "application/vnd.oasis.opendocument.text"})),
         ("broken.pdf", b"%PDF-1.4\n" + b"x" * 500),
         ("broken.xlsx", samples.archive({"[Content_Types].xml": "<a/>", "xl/workbook.xml": "<"})),
     ],

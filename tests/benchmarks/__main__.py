@@ -14,7 +14,7 @@ from pathlib import Path
 from opensearch.node.server import Node
 from portal.settings import Settings
 from tests import servers
-from tests.benchmarks import measures
+from tests.benchmarks import growth, measures, peer
 from tests.benchmarks.measures import GOALS
 from tests.benchmarks.table import Table, load
 from tests.benchmarks.texts import Texts, text_bytes, write
@@ -22,19 +22,26 @@ from tests.installation import Installation
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = ("embedded", "opensearch")
+GROWTH = {"embedded": growth.embedded, "opensearch": growth.opensearch}
 PREFIX = "bench"
 WEB_WORKERS = 2
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--size", type=int, default=5_000, help="service records to load; a tenth of it articles")
+    parser.add_argument(
+        "--size",
+        type=int,
+        default=5_000,
+        help="service records to load, and a tenth of it articles; 0 for --grown alone",
+    )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="collections of real texts")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--saves", type=int, default=30, help="how often saved → findable is measured")
     parser.add_argument("--reading", type=float, default=10.0, help="seconds that 32 readers ask at once")
-    parser.add_argument("--grown", type=int, default=0, help="documents to write straight into an embedded index, too")
+    parser.add_argument("--grown", type=int, default=0, help="documents to write straight into an index, too")
+    parser.add_argument("--peer", action="store_true", help="ask django-helpdesk on the same records, too (from PyPI)")
     parser.add_argument("--output", type=Path, help="write the table into this file, too")
     chosen = parser.parse_args()
     chosen.data = chosen.data.resolve()
@@ -59,8 +66,10 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
     table.add("texts", f"varied from {texts.origin}")
     queries = texts.queries(chosen.queries)
     if chosen.grown:
-        # On its own and first: a process's peak of memory never falls again.
-        measures.grown(table, folder / "grown", texts, queries, small=chosen.grown // 10, large=chosen.grown)
+        for grow in [grow for name, grow in GROWTH.items() if name in chosen.engines]:
+            grow(table, folder / "grown", chosen.data, queries, chosen.grown)
+        if not chosen.size:
+            return
     place = Installation(folder, web_workers=WEB_WORKERS)
     place.run("init")
     token = place.add_user("Erin", "editor")
@@ -71,6 +80,8 @@ def run(table: Table, folder: Path, chosen: argparse.Namespace) -> None:
             index = folder / "data" / "index"
             measures.findable(table, place, token, engine="embedded", count=chosen.saves)
             measures.pages(table, place, token, "erin@example.com", queries, engine="embedded")
+            if chosen.peer:
+                peer.compare(table, place, "erin@example.com", folder / "records.jsonl", queries)
             measures.readers(table, place, token, queries, seconds=chosen.reading)
             measures.memory(table, place, engine="embedded")
             measures.rebuild(table, place, engine="embedded", goal=GOALS["rebuild/s"])

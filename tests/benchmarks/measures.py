@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,12 @@ from sqlalchemy import select
 from tantivy import Occur, Query
 
 from indexer.documents import build_batch
-from portal.access import PUBLIC, Role, viewer_for
+from portal.access import Role, viewer_for
 from portal.app import create_app
 from portal.extensions import db
 from portal.outbox import OutboxRow
 from portal.search import analysis
-from portal.search.document import Document, Kind
+from portal.search.document import Document
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
 from portal.search.opensearch.documents import source_of
@@ -37,8 +36,7 @@ from portal.search.ranking import Field
 from portal.search.request import SearchRequest
 from portal.settings import Settings
 from tests.benchmarks.table import Table, percentile
-from tests.benchmarks.texts import Texts
-from tests.installation import PASSWORD, Installation, pending, resident_mb, wait_for
+from tests.installation import PASSWORD, Installation, pending, wait_for
 
 WARM_UP = 20
 READERS = 32
@@ -230,60 +228,6 @@ def size(table: Table, folder: Path, texts_bytes: int) -> None:
     table.at_most(what, live.bytes / texts_bytes, GOALS["times the text"], " ×")
 
 
-def grown(table: Table, folder: Path, texts: Texts, queries: Sequence[str], *, small: int, large: int) -> None:
-    """Write documents straight into an engine, ask at a tenth and at the whole, and look at what grew with them."""
-    engine = EmbeddedEngine(folder)
-    engine.create_index("grown")
-    written, texts_bytes, spread = 0, 0, []
-    for count in (small, large):
-        began = time.perf_counter()
-        documents = _documents(texts, written, count)
-        while batch := list(itertools.islice(documents, BULK_LINES)):
-            texts_bytes += sum(len(f"{item.title}{item.body}".encode()) for item in batch)
-            engine.write("grown", batch)
-        engine.commit("grown")
-        rate = (count - written) / (time.perf_counter() - began)
-        engine.swap("grown")
-        engine.close()
-        reader = EmbeddedEngine(folder)
-        took = [_engine_ms(reader, SearchRequest(viewer=AGENT, text=text)) for text in [*queries[:WARM_UP], *queries]]
-        reader.close()
-        table.add(f"embedded: {count:,} documents, written by one process", f"{rate:,.0f}/s")
-        table.spread(f"embedded:   query, facets and highlights at {count:,}", took[WARM_UP:], " ms")
-        own, mapped = resident_mb()
-        table.add(
-            "embedded:   memory of the process that wrote and asked", f"{own:.0f} MB, of it mapped {mapped:.0f} MB"
-        )
-        size(table, folder, texts_bytes)
-        spread.append(percentile(took[WARM_UP:], 95))
-        written = count
-    goal = GOALS["times at a tenth"]
-    table.at_most(f"embedded: p95 at {large:,} against {small:,}", spread[1] / spread[0], goal, " ×")
-
-
-def _documents(texts: Texts, start: int, stop: int) -> Iterator[Document]:
-    for number, line in enumerate(texts.articles(stop - start, start=start), start + 1):
-        at = datetime.fromisoformat(line["updated_at"])
-        yield Document(
-            id=f"article:{number}",
-            version=1,
-            kind=Kind.FAQ,
-            readers=frozenset({PUBLIC}),
-            title=line["title"],
-            body=line["text"],
-            language=line["lang"],
-            categories=tuple(line["meta"]["category"].split(" > ")),
-            products=(line["meta"]["product"],),
-            tags=tuple(line["meta"]["tags"]),
-            status="published",
-            source="grown",
-            external_id=line["id"],
-            url=f"/articles/{number}",
-            created_at=at,
-            updated_at=at,
-        )
-
-
 def readers(table: Table, place: Installation, token: str, queries: Sequence[str], *, seconds: float) -> None:
     """Let 32 readers ask at once, each its next question as soon as the last one is answered."""
     rate, took, failed = _asked_by_many(place, token, "/api/v1/search", queries, seconds)
@@ -316,7 +260,8 @@ def _asked_by_many(
     until = time.monotonic() + seconds
 
     def read(reader: int) -> tuple[list[float], int]:
-        client, took, failed = place.client(token), [], 0
+        client, failed = place.client(token), 0
+        took: list[float] = []
         for number in itertools.count(reader * 7):
             if time.monotonic() > until:
                 client.close()
@@ -366,8 +311,9 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
     for round_of in (queries[:WARM_UP], queries):
         ours, bare, whole = [], [], []
         for text in round_of:
-            asked = engine._asked(SearchRequest(viewer=AGENT, text=text))
-            body = asked.body()
+            request = SearchRequest(viewer=AGENT, text=text)
+            asked = engine._asked(request)
+            body = asked.body(engine._second.window_of(request, 0))
             ours.append(_query_ms(client, prefix, body))
             words = {"multi_match": {"query": text, "fields": ["title^3", "all"]}}
             plain = {"bool": {"must": [words], "filter": rights_of(AGENT)}}

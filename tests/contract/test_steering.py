@@ -3,11 +3,14 @@
 import pytest
 
 from portal.access import Viewer
+from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import SearchEngine
 from portal.search.guidance import Guidance, Rule
+from portal.search.opensearch.engine import OpenSearchEngine
 from portal.search.ranking import Weights, default_synonyms
 from portal.search.request import SearchRequest
 from portal.search.results import Presence, SearchResult
+from portal.search.stages import SecondStage
 from tests.contract.conftest import put
 from tests.contract.corpus import ALICE, CARLA, CORPUS, NOBODY, NOW
 
@@ -82,3 +85,42 @@ def test_a_synonym_of_the_moment_leads_one_way(shop: SearchEngine) -> None:
         result = shop.search(SearchRequest(viewer=NOBODY, text=text, now=NOW, guidance=guidance))
         assert ids(result) == found
     assert ask(shop, "quetzal").total == 0
+
+
+def steer(engine: SearchEngine, *rules: Rule) -> None:
+    """Let rules be in force for whatever carries no guidance of its own."""
+    assert isinstance(engine, EmbeddedEngine | OpenSearchEngine)
+    guidance = Guidance(rules=rules)
+    engine._second = SecondStage(steer=lambda asked: guidance.steering_of(asked.query))
+
+
+def offered(engine: SearchEngine, text: str, viewer: Viewer = NOBODY) -> list[str]:
+    return [suggestion.id for suggestion in engine.suggest(viewer, text)]
+
+
+def test_what_is_hidden_for_the_words_is_not_offered_while_they_are_typed(shop: SearchEngine) -> None:
+    assert "article:1" in offered(shop, "printer")
+    steer(shop, HIDE)
+    for text in ("printer", "the printer", "Printers"):
+        assert "article:1" not in offered(shop, text), text
+    assert offered(shop, "the pr") == ["article:1"], "the words of the rule are not typed yet"
+    steer(shop)
+    assert "article:1" in offered(shop, "printer")
+
+
+def test_pins_are_offered_first_within_rights(shop: SearchEngine) -> None:
+    assert offered(shop, "paper jam") == ["article:2"]
+    steer(shop, SECOND, PIN, SECRET)
+    assert offered(shop, "paper jam") == ["article:3", "article:12", "article:2"]
+    assert offered(shop, "paper jam", CARLA)[:2] == ["article:3", "article:10"]
+    assert offered(shop, "paper ja") == ["article:2"]
+    assert [s.id for s in shop.suggest(NOBODY, "paper jam", 1)] == ["article:3"]
+    steer(shop, PIN, Rule(id=9, is_pin=False, words="paper jam", document_id="article:3"))
+    assert offered(shop, "paper jam") == ["article:2"], "a hide is stronger"
+
+
+def test_rules_are_about_searches_and_not_about_what_is_alike(shop: SearchEngine) -> None:
+    bare = [hit.id for hit in shop.similar(NOBODY, "printer cable")]
+    assert "article:1" in bare
+    steer(shop, HIDE, Rule(id=5, is_pin=True, words="printer", document_id="article:12", is_exact=False))
+    assert [hit.id for hit in shop.similar(NOBODY, "printer cable")] == bare

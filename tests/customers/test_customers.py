@@ -6,8 +6,8 @@ from sqlalchemy import select, text
 from portal import audit, outbox
 from portal.access import Forbidden
 from portal.audit import AuditEntry
-from portal.customers import customers, points
-from portal.customers.customers import ContactDraft
+from portal.customers import batches, contacts, customers, points
+from portal.customers.contacts import ContactDraft
 from portal.customers.models import Contact, ContactPoint, Customer
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
@@ -28,8 +28,8 @@ def test_a_customer_is_kept_with_contacts_tags_and_products(people):
     assert again.name == "Gamma Tools"
     assert [tag.name for tag in again.tags] == ["Key account"]
     assert [product.name for product in again.products] == ["Lathe 3"]
-    assert customers.emails(again) == ["li.wei@example.com"]
-    assert customers.phones(again) == ["+886223456789"]
+    assert contacts.emails(again) == ["li.wei@example.com"]
+    assert contacts.phones(again) == ["+886223456789"]
     assert outbox.version_of("customer", made.id) == (1, 0)
 
 
@@ -134,11 +134,15 @@ def test_contacts_are_changed_in_place_and_left_out_ones_go(people):
         contacts=[ContactDraft(id=first, name="Uno", emails=["one@example.com", "uno@example.com"])],
     )
     assert [(contact.id, contact.name) for contact in made.contacts] == [(first, "Uno")]
-    assert customers.emails(made) == ["one@example.com", "uno@example.com"]
-    added = customers.add_contact(made, ContactDraft(name="Three", phones=["+442079460958"]), by=people.carol.viewer)
-    customers.change_contact(added, ContactDraft(name="Third"), by=people.carol.viewer)
-    assert customers.phones(made) == []
-    customers.remove_contact(added, by=people.carol.viewer)
+    assert contacts.emails(made) == ["one@example.com", "uno@example.com"]
+    kept = contacts.draft_of(made.contacts[0])
+    for more, phones in (
+        ([ContactDraft(name="Three", phones=["+442079460958"])], ["+442079460958"]),
+        ([ContactDraft(name="Third")], []),
+        ([], []),
+    ):
+        customers.save(made, by=people.carol.viewer, version=made.version, contacts=[kept, *more])
+        assert contacts.phones(made) == phones
     assert db.session.query(Contact).count() == 1
     assert db.session.query(ContactPoint).count() == 2
 
@@ -182,26 +186,26 @@ def line(**meta):
 
 
 def test_an_import_is_taken_once_and_changed_lines_update(people):
-    first = customers.import_batch([line(email="a@example.com", vip="yes")], source="crm", by=None)
-    again = customers.import_batch([line(email="a@example.com", vip="yes")], source="crm", by=None)
-    changed = customers.import_batch([line(email="b@example.com")], source="crm", by=None)
+    first = batches.import_batch([line(email="a@example.com", vip="yes")], source="crm", by=None)
+    again = batches.import_batch([line(email="a@example.com", vip="yes")], source="crm", by=None)
+    changed = batches.import_batch([line(email="b@example.com")], source="crm", by=None)
     assert [outcomes[0].outcome for outcomes in (first, again, changed)] == ["created", "unchanged", "updated"]
     assert first[0].id == again[0].id == changed[0].id
     made = db.session.get(Customer, first[0].id)
     assert (made.name, made.notes, made.language) == ("Gamma", "a note", "zh")
-    assert customers.emails(made) == ["b@example.com"]
+    assert contacts.emails(made) == ["b@example.com"]
 
 
 def test_an_equal_line_leaves_what_people_edited_since(people):
-    made = customers.import_batch([line()], source="crm", by=None)[0]
+    made = batches.import_batch([line()], source="crm", by=None)[0]
     customer = db.session.get(Customer, made.id)
     customers.save(customer, by=people.carol.viewer, version=customer.version, notes="edited here")
-    assert customers.import_batch([line()], source="crm", by=None)[0].outcome == "unchanged"
+    assert batches.import_batch([line()], source="crm", by=None)[0].outcome == "unchanged"
     assert db.session.get(Customer, made.id).notes == "edited here"
 
 
 def test_a_refused_line_loses_no_other(people):
-    outcomes = customers.import_batch(
+    outcomes = batches.import_batch(
         [
             {"id": "1", "title": "Good"},
             {"id": "", "title": "No id"},
@@ -221,26 +225,27 @@ def test_a_refused_line_loses_no_other(people):
 
 
 def test_a_line_twice_in_one_batch_makes_one_customer(people):
-    outcomes = customers.import_batch([line(), line(), line(region="TW")], source="crm", by=None)
+    outcomes = batches.import_batch([line(), line(), line(region="TW")], source="crm", by=None)
     assert [o.outcome for o in outcomes] == ["created", "unchanged", "updated"]
     assert len({o.id for o in outcomes}) == 1
 
 
 def test_a_dry_run_writes_nothing(people):
     before = outbox.pending_count()
-    outcomes = customers.import_batch([line()], source="crm", by=None, dry_run=True)
+    outcomes = batches.import_batch([line()], source="crm", by=None, dry_run=True)
     assert [(o.outcome, o.id) for o in outcomes] == [("created", None)]
     assert outbox.pending_count() == before
     assert db.session.scalar(text("select count(*) from customer where source = 'crm'")) == 0
 
 
 def test_a_renamed_import_reaches_its_records_and_keeps_contacts_added_here(people):
-    made = customers.import_batch([line(contacts=[{"name": "Li"}])], source="crm", by=None)[0]
+    made = batches.import_batch([line(contacts=[{"name": "Li"}])], source="crm", by=None)[0]
     record = records.create(by=people.carol.viewer, subject="x", customer_id=made.id)
     customer = db.session.get(Customer, made.id)
-    customers.add_contact(customer, ContactDraft(name="Added here"), by=people.carol.viewer)
+    both = [contacts.draft_of(customer.contacts[0]), ContactDraft(name="Added here")]
+    customers.save(customer, by=people.carol.viewer, version=customer.version, contacts=both)
     renamed = {**line(contacts=[{"name": "Li", "job": "Boss"}]), "title": "Delta"}
-    assert customers.import_batch([renamed], source="crm", by=None)[0].outcome == "updated"
+    assert batches.import_batch([renamed], source="crm", by=None)[0].outcome == "updated"
     assert outbox.version_of("record", record.id)[0] == 2
     assert sorted((c.name, c.job) for c in customer.contacts) == [("Added here", ""), ("Li", "Boss")]
 

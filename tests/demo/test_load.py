@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from portal.accounts import passwords
 from portal.accounts.sign_in import find_user
 from portal.cli import main
-from portal.customers import customers
+from portal.customers import contacts, customers
 from portal.demo.content import read_articles, read_records
 from portal.demo.load import PEOPLE, SOURCE, load_demo
 from portal.errors import OperationError
@@ -20,9 +20,10 @@ from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.outbox import OutboxRow
 from portal.reports.searches import Scope, load_counts
-from portal.service import records
+from portal.service import reading
 from portal.service.models import Record
 from portal.settings import Settings
+from portal.steering import configurations, judgements, rules
 
 WRITTEN = read_articles()
 
@@ -42,11 +43,19 @@ def by_id(external_id: str) -> Article:
 def test_the_demo_is_loaded_once(app: Flask, settings: Settings):
     loaded = load_demo(settings=settings)
     assert loaded.added.pop("searches") > 300
-    assert loaded.added == {"users": 5, "customers": 40, "articles": len(WRITTEN), "records": len(read_records())}
+    assert loaded.added == {
+        "users": 5,
+        "customers": 40,
+        "articles": len(WRITTEN),
+        "records": len(read_records()),
+        "rules": 3,
+        "judged queries": 12,
+    }
     check_people()
     check_articles()
     check_records()
     check_searches()
+    check_steering()
 
     before = everything()
     again = load_demo(settings=settings, at=now() + timedelta(days=3))
@@ -64,6 +73,20 @@ def check_searches() -> None:
     assert counts.requests
 
 
+def check_steering() -> None:
+    found = {(rule.action, rule.words): rule for rule in rules.load_all()}
+    assert set(found) == {("pin", "refund"), ("pin", "保修"), ("hide", "daily closing")}
+    assert found["hide", "daily closing"].expires_at is not None
+    assert all(rule.is_in_force and rule.reason and rule.owner for rule in found.values())
+    (judged_set,) = judgements.load_sets()
+    judged, unjudged = judgements.load_judged(judged_set)
+    assert (len(judged), unjudged) == (12, 0)
+    assert {query.language for query in judged_set.queries} == {"en", "zh"}
+    assert judgements.find_unknown({name for query in judged for name in query.relevance}) == []
+    assert configurations.find_active() is None
+    assert [one.name for one in configurations.load_all()] == ["Titles count more"]
+
+
 def check_people() -> None:
     for person in PEOPLE:
         user = find_user(person.email)
@@ -75,7 +98,7 @@ def check_people() -> None:
     assert customer is not None
     company = customers.own(customer.viewer)
     assert company is not None
-    assert "customer@demo.example" in customers.emails(company)
+    assert "customer@demo.example" in contacts.emails(company)
     own = db.session.scalars(select(Record).where(Record.customer_id == company.id)).all()
     assert len(own) >= 8
     assert {"open", "waiting", "closed"} <= {record.state for record in own}
@@ -108,7 +131,7 @@ def check_records() -> None:
     assert found.contact is not None
     assert found.contact.name == "Jana Krüger"
     assert found.serial_number.startswith("CT-")
-    assert [article.external_id for article in records.load_articles(agent.viewer, found)]
+    assert [article.external_id for article in reading.load_articles(agent.viewer, found)]
     assert any(entry.is_internal for entry in found.entries)
     assert any(entry.is_from_customer for entry in found.entries)
     numbers = db.session.scalars(select(Record.number).order_by(Record.created_at)).all()

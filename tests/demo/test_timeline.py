@@ -6,7 +6,7 @@ import pytest
 
 from portal.demo import timeline
 from portal.demo.content import Step, WrittenRecord, read_customers, read_records
-from portal.service.records import TRANSITIONS
+from portal.service.states import TRANSITIONS
 
 NOW = datetime(2026, 5, 13, 12, 0, tzinfo=UTC)
 REGIONS = {customer["id"]: customer["region"] for customer in read_customers()}

@@ -18,7 +18,7 @@ from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search import saved
 from portal.service.models import Record
-from portal.steering import configurations, judgements, measurements, previews, rules
+from portal.steering import configurations, judgements, measurements, preferences, previews, rules
 from portal.steering.models import PreviewedChange
 from portal.vocabulary.models import Category, Product, ProductFamily, Tag
 from tests.journeys.conftest import DESKTOP, PHONE, House
@@ -110,6 +110,7 @@ PAGES = {
     "/steering/configurations": ("editor", "/steering/configurations"),
     "/steering/configurations/<int:configuration_id>": ("editor", "/steering/configurations/{configuration}"),
     "/steering/judging/<int:query_id>": ("editor", "/steering/judging/{query}"),
+    "/steering/judging/<int:query_id>/lists": ("editor", "/steering/judging/{query}/lists"),
     "/steering/measurements": ("editor", "/steering/measurements"),
     "/steering/previews/<int:preview_id>": ("editor", "/steering/previews/{preview}"),
     "/steering/rules": ("editor", "/steering/rules"),
@@ -193,6 +194,7 @@ def _steered() -> dict[str, str]:
     judged_set = judgements.create_set(by=by, changes={"name": "Readers"})
     query = judgements.add_query(judged_set, by=by, text="printer offline")
     judgements.judge(query, by=by, grades={"article:1": 3, "nowhere": 1})
+    preferences.prefer(query, preferences.Pair.of(made, None), preferences.OTHER, by=by)
     for side in (None, made):
         for ndcg in (0.7, 0.8):
             measured = measurements.prepare(side, judged_set, engine_name="embedded")

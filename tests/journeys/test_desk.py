@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from portal.customers import customers
-from portal.customers.customers import ContactDraft
+from portal.customers.contacts import ContactDraft
 from portal.extensions import db
-from portal.service import records
+from portal.service import entries, presence, records
 from portal.service.models import Entry, Record
 from tests.journeys.conftest import DESKTOP, serving
 from tests.journeys.test_accessibility import LOOKS, complaints
@@ -42,8 +43,8 @@ def desk(app, people, library, open_page: Open) -> Iterator[Desk]:
     library.write("How do I order paper?", "From the shop.")
     records.create(by=people.bob.viewer, subject="Printer shows paper jam all day", description="Tray two again.")
     mine = records.create(by=people.alice.viewer, subject="Paper jam in the printer", description="Since Monday.")
-    records.note(mine, by=people.carol.viewer, body="Looks like the roller.")
-    records.reply(mine, by=people.carol.viewer, body="Is the tray full?", state="waiting")
+    entries.note(mine, by=people.carol.viewer, body="Looks like the roller.")
+    entries.reply(mine, by=people.carol.viewer, body="Is the tray full?", state="waiting")
     customers.create(
         by=people.carol.viewer,
         name="Gamma Tools",
@@ -88,6 +89,29 @@ def test_an_agent_walks_through_the_queue_by_keys(desk, people) -> None:
     page.wait_for_url("**/records/R-000001")
 
 
+def test_several_requests_are_selected_by_keys_changed_and_put_back(desk, people) -> None:
+    page = desk.as_person(people.carol, "/desk?queue=all&sort=number")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-selected]")).to_have_text("1")
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator("[data-selected]")).to_have_text("2")
+    page.get_by_label("Select R-000001").uncheck()
+    expect(page.get_by_label("Select all on this page")).not_to_be_checked()
+    page.get_by_label("Select R-000001").check()
+    assert complaints(page) == []
+    page.locator("#priority").select_option("urgent")
+    page.get_by_role("button", name="Change them").click()
+    expect(page.locator(".notice--success")).to_contain_text("2 requests were changed.")
+    assert complaints(page) == []
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("button", name="Undo")).to_have_count(0)
+    expect(page.locator(".notice--success")).to_contain_text("2 requests were changed.")
+    page.get_by_role("link", name="Back to the list").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody")).not_to_contain_text("Urgent")
+
+
 def test_similar_cases_and_articles_come_by_themselves_and_are_linked_in_place(desk, people) -> None:
     page = desk.as_person(people.carol, "/records/R-000002")
     beside = page.locator("aside")
@@ -109,6 +133,30 @@ def test_a_note_stays_inside_and_a_reply_goes_out(desk, people) -> None:
     assert "Try the roller" in seen
     assert "Between us" not in seen
     assert "roller." not in seen
+
+
+def test_colleagues_see_each_other_and_no_answer_goes_over_another(desk, people, monkeypatch) -> None:
+    monkeypatch.setattr(presence, "EVERY_S", 1)
+    monkeypatch.setattr(presence, "LIVES", timedelta(seconds=6))
+    page = desk.as_person(people.carol, "/records/R-000002")
+    other = desk.as_person(people.dora, "/records/R-000002")
+    seen = page.locator(".presence")
+    expect(other.locator(".presence")).to_contain_text("Carol has this request open")
+    expect(seen).to_contain_text("Dora has this request open")
+    other.fill("#body", "It is the roller")
+    expect(seen).to_contain_text("Dora is answering")
+    page.fill("#body", "Perhaps the roller")
+    other.get_by_role("button", name="Send to the customer").click()
+    expect(other.locator(".entry--reply").last).to_contain_text("It is the roller")
+    other.goto(desk.url + "/desk")
+    expect(seen).not_to_contain_text("Dora")
+    page.get_by_role("button", name="Send to the customer").click()
+    expect(page.locator(".notice--warning")).to_contain_text("While you wrote, Dora answered")
+    expect(page.locator(".notice--warning")).to_contain_text("It is the roller")
+    expect(page.locator("#body")).to_have_value("Perhaps the roller")
+    assert complaints(page) == []
+    page.get_by_role("button", name="Send to the customer").click()
+    expect(page.locator(".entry--reply").last).to_contain_text("Perhaps the roller")
 
 
 def test_a_caller_is_found_while_the_number_is_typed(desk, people) -> None:

@@ -8,8 +8,8 @@ from sqlalchemy import select
 
 from portal.accounts.models import User
 from portal.extensions import db
-from portal.steering import judgements
-from portal.steering.models import JudgedSet
+from portal.steering import configurations, judgements
+from portal.steering.models import Configuration, JudgedSet
 from tests.journeys.conftest import House
 
 Open = Callable[..., Page]
@@ -60,3 +60,47 @@ def test_judging_without_javascript(open_page: Open, live_server: House, place: 
     page.locator(".judging button[type=submit]").first.click()
     expect(page.get_by_role("heading", name="Which found what")).to_be_visible()
     expect(groups.first.locator("input").nth(1)).to_be_checked()
+
+
+@pytest.fixture
+def lists(live_server: House, place: str) -> Iterator[str]:
+    """The address of the same query with the lists of two configurations that find different orders."""
+    with live_server.app.app_context():
+        by = db.session.scalars(select(User).where(User.role == "editor")).one().viewer
+        weights = {"title": 20.0, "all": 0.01}
+        made = configurations.save(None, by=by, changes={"name": "Titles first", "weights": weights})
+        number = made.id
+    yield place.partition("?")[0] + f"/lists?one=product&other={number}"
+    with live_server.app.app_context():
+        by = db.session.scalars(select(User).where(User.role == "editor")).one().viewer
+        configurations.delete(db.session.get_one(Configuration, number), by=by)
+
+
+def test_two_lists_are_judged_with_the_keyboard_alone(open_page: Open, live_server: House, lists: str) -> None:
+    page = open_page(live_server.url, cookies=live_server.cookies["editor"])
+    page.goto(live_server.url + lists)
+    first = page.locator("[data-judged]").nth(0).locator("input")
+    expect(first.first).to_be_focused()
+    expect(page.locator(".lists__name")).to_have_count(0)
+    page.keyboard.press("3")
+    expect(first.nth(3)).to_be_checked()
+    page.keyboard.press("b")
+    choice = page.get_by_role("radio", name="List B")
+    expect(choice).to_be_checked()
+    expect(choice).to_be_focused()
+    page.keyboard.press("s")
+    expect(page.get_by_role("radio", name="equally good")).to_be_checked()
+    page.keyboard.press("a")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator(".lists__name")).to_have_count(2)
+    expect(page.get_by_role("radio", name="List A")).to_be_checked()
+    expect(first.nth(3)).to_be_checked()
+
+
+def test_two_lists_are_judged_without_javascript(open_page: Open, live_server: House, lists: str) -> None:
+    page = open_page(live_server.url, cookies=live_server.cookies["editor"], javascript=False)
+    page.goto(live_server.url + lists)
+    page.get_by_role("radio", name="List B").check()
+    page.locator(".judging button[type=submit]").first.click()
+    expect(page.locator(".lists__name")).to_have_count(2)
+    expect(page.get_by_role("radio", name="List B")).to_be_checked()

@@ -9,7 +9,7 @@ from portal import audit, outbox
 from portal.access import ANONYMOUS, Forbidden
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
-from portal.knowledge import articles
+from portal.knowledge import articles, lists, translations, votes
 from portal.knowledge.models import Article, Revision
 from portal.vocabulary import categories, products
 from tests.people import People
@@ -220,39 +220,39 @@ def test_deleting_leaves_a_tombstone_in_the_outbox(people: People, write: Write)
 def test_translations_know_one_another(people: People, write: Write) -> None:
     english, chinese = write("Reset"), write("重置", language="zh-CN")
     assert chinese.language == "zh"
-    articles.link_translation(chinese, of=english, by=people.dora.viewer)
-    assert articles.load_translations(ANONYMOUS, english) == [chinese]
-    assert articles.load_translations(ANONYMOUS, chinese) == [english]
+    translations.link_translation(chinese, of=english, by=people.dora.viewer)
+    assert translations.load_translations(ANONYMOUS, english) == [chinese]
+    assert translations.load_translations(ANONYMOUS, chinese) == [english]
     before = outbox.version_of("article", chinese.id)
     articles.save(english, by=people.dora.viewer, changes={"title": "Restart"})
     assert outbox.version_of("article", chinese.id) > before
     second = write("Nochmal", language="zh")
     with pytest.raises(Invalid):
-        articles.link_translation(second, of=chinese, by=people.dora.viewer)
+        translations.link_translation(second, of=chinese, by=people.dora.viewer)
     articles.archive(chinese, by=people.dora.viewer)
-    assert articles.load_translations(ANONYMOUS, english) == []
+    assert translations.load_translations(ANONYMOUS, english) == []
     articles.delete(english, by=people.dora.viewer)
     assert chinese.translation_of is None
 
 
 def test_a_vote_counts_once_can_change_and_can_be_taken_back(write: Write) -> None:
     article = write()
-    articles.vote(article, voter="a", is_helpful=True)
-    articles.vote(article, voter="a", is_helpful=True)
-    articles.vote(article, voter="b", is_helpful=False, reason="Too short")
+    votes.vote(article, voter="a", is_helpful=True)
+    votes.vote(article, voter="a", is_helpful=True)
+    votes.vote(article, voter="b", is_helpful=False, reason="Too short")
     assert (article.helpful, article.unhelpful, article.version) == (1, 1, 1)
-    articles.vote(article, voter="a", is_helpful=False)
+    votes.vote(article, voter="a", is_helpful=False)
     assert (article.helpful, article.unhelpful) == (0, 2)
-    articles.take_back_vote(article, voter="b")
-    articles.take_back_vote(article, voter="b")
+    votes.take_back_vote(article, voter="b")
+    votes.take_back_vote(article, voter="b")
     assert (article.helpful, article.unhelpful) == (0, 1)
     with pytest.raises(Invalid):
-        articles.vote(article, voter="c", is_helpful=False, reason="x" * 1001)
+        votes.vote(article, voter="c", is_helpful=False, reason="x" * 1001)
 
 
 def test_views_are_added_without_a_new_version(write: Write) -> None:
     article = write()
-    articles.add_views({article.id: 3, 999: 5})
+    votes.add_views({article.id: 3, 999: 5})
     db.session.refresh(article)
     assert (article.views, article.version) == (3, 1)
     assert outbox.version_of("article", article.id) == (2, 0)
@@ -266,15 +266,15 @@ def test_lists_hold_what_each_viewer_may_read(people: People, write: Write) -> N
     write("Kept inside by its category", category_id=hidden.id)
     write("Draft", state="draft")
     seen = {
-        person.name: [a.title for a in articles.load_page(person.viewer, order="title").articles]
+        person.name: [a.title for a in lists.load_page(person.viewer, order="title").articles]
         for person in people.everybody
     }
     assert seen["Ann"] == ["Public"]
     assert seen["Alice"] == seen["Bob"] == ["For customers", "Public"]
     assert seen["Carol"] == seen["Dora"] == ["For customers", "Kept inside by its category", "Public"]
-    assert articles.count_by_category(people.alice.viewer) == {}
-    assert articles.count_by_category(people.carol.viewer) == {hidden.id: 1}
-    page = articles.load_page(people.carol.viewer, order="title", number=2, size=2)
+    assert lists.count_by_category(people.alice.viewer) == {}
+    assert lists.count_by_category(people.carol.viewer) == {hidden.id: 1}
+    page = lists.load_page(people.carol.viewer, order="title", number=2, size=2)
     assert ([a.title for a in page.articles], page.total, page.count) == (["Public"], 3, 2)
 
 

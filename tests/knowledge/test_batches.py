@@ -9,7 +9,7 @@ from portal import outbox
 from portal.access import Forbidden
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.knowledge import articles
+from portal.knowledge import articles, batches
 from portal.knowledge.models import Article, Revision
 from portal.vocabulary.models import Category, Tag
 from tests.people import People
@@ -22,7 +22,7 @@ def line(number: int, **more: Any) -> dict[str, Any]:
 
 
 def statuses(items: list[dict[str, Any]], **options: Any) -> list[str]:
-    return [outcome.outcome for outcome in articles.import_batch(items, source="test", **options)]
+    return [outcome.outcome for outcome in batches.import_batch(items, source="test", **options)]
 
 
 def find(number: int) -> Article:
@@ -30,7 +30,7 @@ def find(number: int) -> Article:
 
 
 def test_lines_become_articles_with_revisions_and_outbox_rows() -> None:
-    outcomes = articles.import_batch([line(n) for n in range(30)], source="test")
+    outcomes = batches.import_batch([line(n) for n in range(30)], source="test")
     assert {outcome.outcome for outcome in outcomes} == {"created"}
     article = find(7)
     assert outcomes[7].article_id == article.id
@@ -81,7 +81,7 @@ def test_a_refused_line_says_why_and_loses_no_other() -> None:
         line(12, updated_at="yesterday"),
         line(13, kind="poem"),
     ]
-    outcomes = articles.import_batch([line(0), *bad, line(99)], source="test")
+    outcomes = batches.import_batch([line(0), *bad, line(99)], source="test")
     assert [outcome.outcome for outcome in outcomes] == ["created", *["refused"] * len(bad), "created"]
     reasons = [outcome.reason or "" for outcome in outcomes[1:-1]]
     fields = [
@@ -165,23 +165,23 @@ def test_case_studies_keep_their_parts() -> None:
 
 
 def test_text_that_cannot_be_formatted_is_taken_with_a_remark() -> None:
-    (outcome,) = articles.import_batch([line(1, text="[" * 5000)], source="test")
+    (outcome,) = batches.import_batch([line(1, text="[" * 5000)], source="test")
     assert outcome.outcome == "created"
     assert "brackets" in (outcome.reason or "")
 
 
 def test_only_editors_import_and_only_known_choices_are_taken(people: People) -> None:
     with pytest.raises(Forbidden):
-        articles.import_batch([line(1)], source="test", by=people.carol.viewer)
+        batches.import_batch([line(1)], source="test", by=people.carol.viewer)
     with pytest.raises(Invalid):
-        articles.import_batch([line(1)], source="test", state="hidden")
+        batches.import_batch([line(1)], source="test", state="hidden")
     assert statuses([line(1)], by=people.dora.viewer) == ["created"]
     assert find(1).owner_id == people.dora.user_id
 
 
 def test_another_source_has_ids_of_its_own() -> None:
-    articles.import_batch([line(1)], source="one")
-    articles.import_batch([line(1, text="Other")], source="two")
+    batches.import_batch([line(1)], source="one")
+    batches.import_batch([line(1, text="Other")], source="two")
     assert sorted(db.session.scalars(select(Article.body))) == ["Other", "Text *1*."]
 
 

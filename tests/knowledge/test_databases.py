@@ -13,7 +13,7 @@ from portal import audit, outbox
 from portal.access import ANONYMOUS
 from portal.errors import Conflict, Invalid
 from portal.extensions import db
-from portal.knowledge import articles
+from portal.knowledge import articles, batches, lists, votes
 from portal.knowledge.models import Article, Revision, Vote
 from portal.settings import Settings
 from portal.vocabulary import categories, products, tags
@@ -61,8 +61,8 @@ def lines(count: int, **more: Any) -> list[dict[str, Any]]:
 
 def test_batches_are_taken_changed_and_left_alone(app: Flask) -> None:
     meta = {"category": "Pumps > Large", "product": "P3", "tags": ["hot", "冷"]}
-    first = articles.import_batch(lines(30, meta=meta), source="a")
-    again = articles.import_batch([*lines(15, meta=meta), *lines(30, meta={"tags": ["new"]})[15:]], source="a")
+    first = batches.import_batch(lines(30, meta=meta), source="a")
+    again = batches.import_batch([*lines(15, meta=meta), *lines(30, meta={"tags": ["new"]})[15:]], source="a")
     assert {o.outcome for o in first} == {"created"}
     assert [o.outcome for o in again] == ["unchanged"] * 15 + ["updated"] * 15
     assert [o.article_id for o in first] == [o.article_id for o in again]
@@ -78,7 +78,7 @@ def test_batches_are_taken_changed_and_left_alone(app: Flask) -> None:
 
 def test_the_same_batch_from_two_sides_makes_each_article_once(app: Flask) -> None:
     meta = {"category": "Pumps", "tags": ["hot"]}
-    errors = together(app, *[lambda: articles.import_batch(lines(40, meta=meta), source="a")] * 2)
+    errors = together(app, *[lambda: batches.import_batch(lines(40, meta=meta), source="a")] * 2)
     assert [error for error in errors if not isinstance(error, Invalid)] == []
     assert db.session.scalar(select(func.count()).select_from(Article)) == 40
     assert db.session.scalar(select(func.count()).select_from(Revision)) == 40
@@ -108,7 +108,7 @@ def test_parallel_votes_of_one_reader_count_once(app: Flask, people: People) -> 
     article_id = article.id
 
     def vote(voter: str) -> Callable[[], None]:
-        return lambda: articles.vote(db.session.get_one(Article, article_id), voter=voter, is_helpful=True)
+        return lambda: votes.vote(db.session.get_one(Article, article_id), voter=voter, is_helpful=True)
 
     assert together(app, *(vote(voter) for voter in ("a", "a", "a", "b", "b", "c"))) == []
     kept = db.session.get_one(Article, article_id)
@@ -136,8 +136,8 @@ def test_sweeping_changes_of_the_vocabulary(app: Flask, people: People) -> None:
     db.session.expire_all()
     assert [[tag.name for tag in article.tags] for article in made] == [["hot"], ["hot"]]
     assert {(article.category_id, article.audience) for article in made} == {(top.id, "internal")}
-    assert articles.load_page(ANONYMOUS).total == 0
-    assert articles.load_page(people.carol.viewer, order="popular").total == 2
+    assert lists.load_page(ANONYMOUS).total == 0
+    assert lists.load_page(people.carol.viewer, order="popular").total == 2
     assert [outbox.version_of("article", article.id) for article in made] == [(4, 0), (5, 0)]
 
 

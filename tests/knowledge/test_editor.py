@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from portal.extensions import db
-from portal.knowledge import articles
+from portal.knowledge import articles, votes
 from portal.knowledge.models import Article
 from portal.vocabulary import categories, products
 from tests.attachments import samples
@@ -284,7 +284,7 @@ def test_the_board_shows_what_waits_with_exact_counts(people: People, client_for
     write("Dora's draft", state="draft")
     articles.create(by=people.carol.viewer, kind="faq", changes={"title": "Carol's draft", "body": "x"})
     doubted = write("Doubted")
-    articles.vote(doubted, voter="a", is_helpful=False)
+    votes.vote(doubted, voter="a", is_helpful=False)
     archived = write("Put away")
     articles.archive(archived, by=people.dora.viewer)
     dora, carol = client_for(people.dora), client_for(people.carol)

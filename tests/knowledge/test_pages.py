@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from portal.extensions import db, now
-from portal.knowledge import articles, reads
+from portal.knowledge import articles, files, reads, translations
 from portal.knowledge.models import Article, Vote
 from portal.vocabulary import categories, products
 from tests.attachments import samples
@@ -106,7 +106,7 @@ def test_translations_can_be_switched(people: People, client_for: Any, write: Wr
     english, chinese = write("Reset"), write("重置", language="zh")
     reader = client_for(people.ann)
     assert "not available in English" in reader.get("/articles/重置").text
-    articles.link_translation(chinese, of=english, by=people.dora.viewer)
+    translations.link_translation(chinese, of=english, by=people.dora.viewer)
     page = reader.get("/articles/重置").text
     assert 'hreflang="en"' in page
     assert "not available in English" not in page
@@ -163,9 +163,9 @@ def test_readings_are_counted_without_a_write_in_the_request(people: People, cli
 
 def test_files_of_an_article(people: People, client_for: Any, write: Write) -> None:
     article, other = write(), write("Other", state="draft")
-    kept = articles.attach(article, stream=io.BytesIO(samples.pdf()), file_name='蒸汽 "a".pdf', by=people.dora.viewer)
-    picture = articles.attach(article, stream=io.BytesIO(samples.PNG), file_name="a.png", by=people.dora.viewer)
-    secret = articles.attach(other, stream=io.BytesIO(b"secret"), file_name="s.txt", by=people.dora.viewer)
+    kept = files.attach(article, stream=io.BytesIO(samples.pdf()), file_name='蒸汽 "a".pdf', by=people.dora.viewer)
+    picture = files.attach(article, stream=io.BytesIO(samples.PNG), file_name="a.png", by=people.dora.viewer)
+    secret = files.attach(other, stream=io.BytesIO(b"secret"), file_name="s.txt", by=people.dora.viewer)
     reader = client_for(people.ann)
     assert f"/articles/reset-the-pump/attachments/{kept.id}" in reader.get("/articles/reset-the-pump").text
     answer = reader.get(f"/articles/reset-the-pump/attachments/{kept.id}?shown=1")

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portal.access import Role, viewer_for
-from portal.search.answer import search_corrected
+from portal.search.answer import first_hits
 from portal.search.engine import SearchEngine
-from portal.search.evaluation import CUT, score
-from portal.search.request import LONGEST_TEXT, SearchRequest
+from portal.search.evaluation import score
 from tests.relevance.collection import HERE, Collection
 
 BASELINE = HERE / "baseline.json"
@@ -60,11 +59,7 @@ def measure(engine: SearchEngine, collection: Collection) -> dict[str, float]:
     viewer = viewer_for(Role.ADMIN)
     values = {}
     for query in collection.queries:
-        request = SearchRequest(
-            viewer=viewer, text=query.text[:LONGEST_TEXT], size=CUT, filters={"source": (collection.name,)},
-            with_facets=False, with_highlights=False, with_correction=False,
-        )  # fmt: skip
-        hits = search_corrected(request, engine=engine).hits
+        hits = first_hits(engine, viewer, query.text, filters={"source": (collection.name,)})
         values[query.id] = round(score(query, [hit.external_id for hit in hits]).ndcg, 4)
     return values
 

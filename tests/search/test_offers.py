@@ -11,6 +11,7 @@ from portal.extensions import db, now
 from portal.search import popular
 from portal.search.log import key_of
 from portal.search.models import PopularSearch, SearchLog
+from portal.steering import rules
 from portal.vocabulary import categories
 
 
@@ -65,6 +66,20 @@ def test_titles_topics_and_ones_own_searches_are_offered(filled, people, client_
 def test_where_hardly_a_title_fits_the_best_hits_stand_in(filled, people, client_for) -> None:
     assert offered(client_for(people.ann), "cable")["titles"] == ["Network storage is slow"]
     assert offered(client_for(people.ann), "torque")["titles"] == []
+
+
+def test_rules_act_on_titles_and_on_the_best_hits_alike(filled, people, client_for) -> None:
+    for action, words, article in [
+        ("hide", "cable", "network-storage-is-slow"),
+        ("pin", "cable", "printer-offline-after-update"),
+        ("hide", "printer", "printer-offline-after-update"),
+    ]:
+        given = {"action": action, "words": words, "article": article, "reason": "Test"}
+        rules.save(None, by=people.dora.viewer, changes=given)
+    ann = client_for(people.ann)
+    assert offered(ann, "cable")["titles"] == ["Printer offline after update"], "pinned, and no hit that is hidden"
+    assert offered(ann, "printer")["titles"] == ["Network storage is slow"], "the best hit stands in, not the hidden"
+    assert offered(ann, "print")["titles"][0] == "Printer offline after update"
 
 
 def test_popular_needs_several_readers(filled, people) -> None:

@@ -1,17 +1,20 @@
 """The search page and its JSON, through the front door."""
 
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from sqlalchemy import event, select
 
+from portal.attachments import extraction
 from portal.extensions import db, now
-from portal.knowledge import articles
+from portal.knowledge import articles, files
 from portal.search import log as search_log
 from portal.search.current import EXTENSION
 from portal.search.engine import EngineDown
 from portal.search.models import SearchLog
 from portal.vocabulary import categories
+from tests.attachments import samples
 
 
 def titles(answer) -> list[str]:
@@ -319,3 +322,22 @@ def test_a_range_of_days_has_its_own_exact_count(filled, people, client_for) -> 
     assert ann.get("/search?updated_from=yesterday").status_code == 400
     many = [f"2020-01-{day:02}.." for day in range(1, 13)]
     assert ann.get("/api/v1/search", query_string={"updated": many}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("training.pptx", samples.pptx("Bleed the manifold first"), "manifold"),
+        ("letter.odt", samples.open_document("<text:p>先排空歧管里的空气</text:p>"), "歧管"),
+    ],
+)
+def test_words_of_presentations_and_open_documents_are_found_with_the_file_s_name(
+    library, people, client_for, name, data, words
+) -> None:
+    article = library.write("Maintenance")
+    files.attach(article, stream=BytesIO(data), file_name=name, by=people.dora.viewer)
+    assert extraction.extract_pending() == 1
+    library.catch_up()
+    page = client_for(people.ann).get("/search", query_string={"q": words}).text
+    assert "Maintenance" in page
+    assert f"Found in the file {name}" in page

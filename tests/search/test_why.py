@@ -2,6 +2,7 @@
 
 import pytest
 
+from portal import cli
 from portal.extensions import db
 from portal.knowledge import articles
 from portal.outbox import OutboxRow
@@ -100,6 +101,67 @@ def test_a_rule_that_hides_it_is_told(filled, ask) -> None:
     assert "Out of date" in found["sentence"]
     assert "Dora" in found["sentence"]
     assert ask("printer-offline-after-update").json["verdict"] == "shown"
+
+
+@pytest.fixture
+def pinned(filled):
+    given = {"action": "pin", "words": "printer", "article": "printer-paper", "reason": "Asked every day"}
+    return rules.save(None, by=filled.people.dora.viewer, changes=given)
+
+
+def test_a_pin_is_told_with_what_the_score_would_be(filled, ask, pinned) -> None:
+    found = ask("printer-paper").json
+    assert (found["verdict"], found["rank"], found["pinned"], found["rule_id"]) == ("shown", 1, True, pinned.id)
+    assert sum(field["score"] for field in found["fields"]) == pytest.approx(found["score"], rel=0.01)
+    assert f"A pin puts it there; its own score would be {found['score']:.3f}." in found["sentence"]
+    assert found["ahead"] is None
+    behind = ask("printer-offline-after-update").json
+    assert (behind["rank"], behind["pinned"], behind["ahead"]) == (2, False, None)
+    assert "Only what editors pinned stands before it." in behind["sentence"]
+
+
+@pytest.fixture
+def printed(settings, monkeypatch, capsys):
+    monkeypatch.setenv("CASEBOOK_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("CASEBOOK_SECRET_KEY", settings.secret_key)
+
+    def search(*arguments: str) -> str:
+        assert cli.main(["search", *arguments]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    return search
+
+
+def test_a_pin_is_told_on_the_page_in_json_and_on_the_command_line(filled, people, client_for, pinned, printed) -> None:
+    carol, ann = client_for(people.carol), client_for(people.ann)
+    first = carol.get("/api/v1/search?q=printer&explain=1").json["hits"][0]
+    assert first["pinned"]
+    assert sum(reason["score"] for reason in first["why"]) == pytest.approx(first["score"], rel=0.01)
+    assert "pinned" not in ann.get("/api/v1/search?q=printer&explain=1").json["hits"][0]
+    told = f"A pin puts it there; its own score would be {first['score']:.3f}."
+    assert told in carol.get("/search?q=printer&explain=1").text
+    assert told not in ann.get("/search?q=printer&explain=1").text
+    assert told in printed("printer", "--as", "agent", "--explain")
+    assert told in printed("printer", "--as", "agent", "--missing", "printer-paper")
+    assert "A pin puts it" not in printed("printer", "--explain")
+
+
+def test_the_order_of_the_page_changes_no_reason_and_browsing_has_none(filled, ask) -> None:
+    newest = ask("printer-paper", q="printer offline", sort="newest").json
+    assert newest["rank"] == ask("printer-paper", q="printer offline").json["rank"] == 2
+    browsed = ask("printer-paper", q="kind:faq").json
+    assert (browsed["verdict"], browsed["rank"]) == ("ranked", None)
+    assert "what was changed last" in browsed["sentence"]
+
+
+def test_far_down_it_is_told_what_only_the_best_are_ranked_by(filled, ask, monkeypatch) -> None:
+    for module in ("portal.search.embedded.search", "portal.search.why"):
+        monkeypatch.setattr(f"{module}.REFINED", 1)
+    found = ask("printer-paper", q="printer offline").json
+    assert "Only the best 1 are also ranked by the first lines" in found["sentence"]
+    assert sum(field["score"] for field in found["fields"]) == pytest.approx(found["score"], rel=0.01)
+    gains = sum(difference["gain"] for difference in found["differences"])
+    assert gains == pytest.approx(found["ahead"]["score"] - found["score"], rel=0.01)
 
 
 def test_the_page_asks_and_answers(filled, people, client_for) -> None:

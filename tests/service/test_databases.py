@@ -12,7 +12,7 @@ from portal.customers.models import Customer
 from portal.errors import Conflict
 from portal.extensions import db
 from portal.search.current import EXTENSION
-from portal.service import batches, queues, records
+from portal.service import batches, entries, queues, records
 from portal.service.models import Entry, Record
 from portal.settings import Settings
 from tests.service.engines import DeadEngine
@@ -64,7 +64,7 @@ def test_parallel_writers_get_different_numbers_and_lose_nothing(app, people, as
     def work():
         for n in range(6):
             records.create(by=people.alice.viewer, subject=f"case {n}")
-            records.reply(db.session.get(Record, asked_id), by=people.alice.viewer, body=f"reply {n}")
+            entries.reply(db.session.get(Record, asked_id), by=people.alice.viewer, body=f"reply {n}")
 
     assert together(app, *[work] * 4) == []
     numbers = db.session.scalars(select(Record.number)).all()

@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from portal import outbox
 from portal.customers import customers
-from portal.customers.customers import ContactDraft
+from portal.customers.contacts import ContactDraft
 from portal.extensions import db
 from portal.knowledge.models import Article
 from portal.search import log as search_log
 from portal.search.current import EXTENSION
 from portal.search.models import SearchLog
-from portal.service import records
+from portal.service import records, states
 from portal.service.models import Entry, Record
 from tests.attachments.samples import PNG
 from tests.service.engines import DeadEngine, QuietEngine
@@ -295,7 +295,7 @@ def test_a_contact_without_account_gets_the_mail(people, client_for):
     record = records.create(
         by=people.carol.viewer, subject="x", customer_id=made.id, contact_id=made.contacts[0].id, language="zh"
     )
-    records.resolve(record, by=people.carol.viewer, resolution="Done.")
+    states.resolve(record, by=people.carol.viewer, resolution="Done.")
     letter = messages.open_letter(db.session.scalars(select(Message)).one())
     assert letter.recipient == "li@example.com"
     assert "已解决" in letter.subject

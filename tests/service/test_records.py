@@ -7,11 +7,12 @@ from sqlalchemy import select
 
 from portal import audit, outbox
 from portal.access import Forbidden
-from portal.customers import customers
+from portal.customers import batches as customer_batches
+from portal.customers import contacts, customers
 from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db
 from portal.knowledge.models import Article
-from portal.service import batches, records
+from portal.service import batches, entries, links, reading, records, states
 from portal.service.models import KINDS, STATES, Entry, Record
 from portal.vocabulary.models import Category, Product
 
@@ -23,7 +24,7 @@ def asked(people):
 
 
 def timeline(person, record):
-    return [(entry.kind, entry.body or entry.new_state) for entry in records.load_timeline(person.viewer, record)]
+    return [(entry.kind, entry.body or entry.new_state) for entry in reading.load_timeline(person.viewer, record)]
 
 
 def article(title="How to print", **values):
@@ -38,10 +39,10 @@ def test_a_customer_opens_a_record_for_their_own_company(people, asked):
     assert asked.number == "R-000001"
     assert (asked.customer_id, asked.requester_id, asked.state) == (people.company_a, people.alice.user_id, "new")
     assert outbox.version_of("record", asked.id) == (1, 0)
-    assert records.get_readable(people.alice.viewer, "r-000001").id == asked.id
+    assert reading.get_readable(people.alice.viewer, "r-000001").id == asked.id
     for outsider in (people.ann, people.bob):
         with pytest.raises(Missing):
-            records.get_readable(outsider.viewer, "R-000001")
+            reading.get_readable(outsider.viewer, "R-000001")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_what_cannot_be_used_is_named(people, fields, refused):
 
 
 def test_a_contact_must_be_of_the_customer(people):
-    one = customers.create(by=people.carol.viewer, name="One", contacts=[customers.ContactDraft(name="Eve")])
+    one = customers.create(by=people.carol.viewer, name="One", contacts=[contacts.ContactDraft(name="Eve")])
     with pytest.raises(Invalid) as caught:
         records.create(by=people.carol.viewer, subject="x", customer_id=people.company_a, contact_id=one.contacts[0].id)
     assert set(caught.value.fields) == {"contact_id"}
@@ -101,20 +102,20 @@ def test_one_form_sent_twice_makes_one_record_and_one_reply(people):
     assert made[0] == made[1]
     assert records.create(by=people.bob.viewer, subject="mine", submission="s1").id != made[0]
     record = db.session.get(Record, made[0])
-    said = [records.reply(record, by=people.alice.viewer, body="hello", submission="e1").id for _ in range(2)]
+    said = [entries.reply(record, by=people.alice.viewer, body="hello", submission="e1").id for _ in range(2)]
     assert said[0] == said[1]
     assert timeline(people.alice, record) == [("reply", "hello")]
 
 
 def test_replies_move_the_record(people, asked):
-    records.reply(asked, by=people.carol.viewer, body="Is it on?", state="waiting")
+    entries.reply(asked, by=people.carol.viewer, body="Is it on?", state="waiting")
     assert asked.state == "waiting"
-    records.reply(asked, by=people.alice.viewer, body="Yes.")
+    entries.reply(asked, by=people.alice.viewer, body="Yes.")
     assert asked.state == "open"
-    records.resolve(asked, by=people.carol.viewer, resolution="Turn it off and on.")
+    states.resolve(asked, by=people.carol.viewer, resolution="Turn it off and on.")
     assert (asked.state, asked.resolution) == ("resolved", "Turn it off and on.")
     assert asked.resolved_at is not None
-    records.reply(asked, by=people.alice.viewer, body="No.")
+    entries.reply(asked, by=people.alice.viewer, body="No.")
     assert (asked.state, asked.resolved_at) == ("open", None)
     assert timeline(people.alice, asked) == [
         ("reply", "Is it on?"),
@@ -135,34 +136,34 @@ def test_only_declared_transitions_happen(people, asked, old, new):
     asked.state = old
     outbox.record(asked)
     db.session.commit()
-    if new in records.TRANSITIONS[old]:
-        assert records.change_state(asked, by=people.carol.viewer, state=new).state == new
+    if new in states.TRANSITIONS[old]:
+        assert states.change_state(asked, by=people.carol.viewer, state=new).state == new
     else:
         with pytest.raises(Invalid):
-            records.change_state(asked, by=people.carol.viewer, state=new)
+            states.change_state(asked, by=people.carol.viewer, state=new)
         assert db.session.get(Record, asked.id).state == old
 
 
 def test_an_internal_note_never_reaches_a_customer(people, asked):
-    records.note(asked, by=people.carol.viewer, body="canary")
+    entries.note(asked, by=people.carol.viewer, body="canary")
     assert timeline(people.alice, asked) == []
     assert timeline(people.carol, asked) == [("note", "canary")]
     with pytest.raises(Forbidden):
-        records.note(asked, by=people.alice.viewer, body="x")
+        entries.note(asked, by=people.alice.viewer, body="x")
 
 
 def test_others_records_are_like_missing_ones_for_every_operation(people, asked):
     bob = people.bob.viewer
     with pytest.raises(Missing):
-        records.reply(asked, by=bob, body="hi")
+        entries.reply(asked, by=bob, body="hi")
     with pytest.raises(Missing):
-        records.say_solved(asked, by=bob)
+        states.say_solved(asked, by=bob)
     for refused in (
-        lambda: records.change_state(asked, by=bob, state="open"),
+        lambda: states.change_state(asked, by=bob, state="open"),
         lambda: records.assign(asked, by=bob, assignee_id=None),
         lambda: records.save(asked, by=bob, version=asked.version, subject="x"),
-        lambda: records.resolve(asked, by=bob, resolution="x"),
-        lambda: records.link_article(asked, by=bob, article_id=1),
+        lambda: states.resolve(asked, by=bob, resolution="x"),
+        lambda: links.link_article(asked, by=bob, article_id=1),
         lambda: records.delete(asked, by=bob),
     ):
         with pytest.raises(Forbidden):
@@ -172,8 +173,8 @@ def test_others_records_are_like_missing_ones_for_every_operation(people, asked)
 
 def test_a_customer_says_solved_but_sets_no_other_state(people, asked):
     with pytest.raises(Invalid):
-        records.reply(asked, by=people.alice.viewer, body="x", state="closed")
-    records.say_solved(asked, by=people.alice.viewer)
+        entries.reply(asked, by=people.alice.viewer, body="x", state="closed")
+    states.say_solved(asked, by=people.alice.viewer)
     assert asked.state == "resolved"
     assert timeline(people.alice, asked) == [("state", "resolved")]
 
@@ -185,7 +186,7 @@ def test_records_are_assigned_to_staff_only(people, asked):
         with pytest.raises(Invalid):
             records.assign(asked, by=people.carol.viewer, assignee_id=nobody)
     assert records.assign(asked, by=people.carol.viewer, assignee_id=None).assignee_id is None
-    assert [user.name for user in records.load_staff()] == ["Carol", "Dora", "Erin", "Fred"]
+    assert [user.name for user in reading.load_staff()] == ["Carol", "Dora", "Erin", "Fred"]
 
 
 def test_saving_over_a_newer_version_shows_both(people, asked):
@@ -200,35 +201,35 @@ def test_saving_over_a_newer_version_shows_both(people, asked):
 def test_articles_are_linked_only_if_they_may_be_read_and_shown_so(people, asked):
     public, inner = article(), article("Inner ways", audience="internal")
     draft = article("Draft", state="draft", owner_id=people.dora.user_id)
-    records.link_article(asked, by=people.carol.viewer, article_id=public.id)
-    records.link_article(asked, by=people.carol.viewer, article_id=public.id)
-    records.resolve(asked, by=people.carol.viewer, resolution="As written.", article_id=inner.id)
+    links.link_article(asked, by=people.carol.viewer, article_id=public.id)
+    links.link_article(asked, by=people.carol.viewer, article_id=public.id)
+    states.resolve(asked, by=people.carol.viewer, resolution="As written.", article_id=inner.id)
     for hidden in (draft.id, 4711):
         with pytest.raises(Invalid):
-            records.link_article(asked, by=people.carol.viewer, article_id=hidden)
-    assert [a.id for a in records.load_articles(people.carol.viewer, asked)] == [public.id, inner.id]
-    assert [a.id for a in records.load_articles(people.alice.viewer, asked)] == [public.id]
-    records.unlink_article(asked, by=people.carol.viewer, article_id=public.id)
-    assert [a.id for a in records.load_articles(people.carol.viewer, asked)] == [inner.id]
+            links.link_article(asked, by=people.carol.viewer, article_id=hidden)
+    assert [a.id for a in reading.load_articles(people.carol.viewer, asked)] == [public.id, inner.id]
+    assert [a.id for a in reading.load_articles(people.alice.viewer, asked)] == [public.id]
+    links.unlink_article(asked, by=people.carol.viewer, article_id=public.id)
+    assert [a.id for a in reading.load_articles(people.carol.viewer, asked)] == [inner.id]
     with pytest.raises(Missing):
-        records.unlink_article(asked, by=people.carol.viewer, article_id=public.id)
+        links.unlink_article(asked, by=people.carol.viewer, article_id=public.id)
 
 
 def test_records_are_linked_in_both_directions(people, asked):
     other = records.create(by=people.bob.viewer, subject="Same here")
-    records.link_record(asked, by=people.carol.viewer, number=other.number)
-    assert [r.id for r in records.load_linked(people.carol.viewer, other)] == [asked.id]
-    assert records.load_linked(people.bob.viewer, other) == []
+    links.link_record(asked, by=people.carol.viewer, number=other.number)
+    assert [r.id for r in reading.load_linked(people.carol.viewer, other)] == [asked.id]
+    assert reading.load_linked(people.bob.viewer, other) == []
     for number in (asked.number, "R-999999", "nonsense"):
         with pytest.raises(Invalid):
-            records.link_record(asked, by=people.carol.viewer, number=number)
-    records.unlink_record(other, by=people.carol.viewer, number=asked.number)
-    assert records.load_linked(people.carol.viewer, asked) == []
+            links.link_record(asked, by=people.carol.viewer, number=number)
+    links.unlink_record(other, by=people.carol.viewer, number=asked.number)
+    assert reading.load_linked(people.carol.viewer, asked) == []
 
 
 def test_a_deleted_record_leaves_its_outbox_row_and_its_number_unused(people, asked):
     record_id = asked.id
-    records.note(asked, by=people.carol.viewer, body="x")
+    entries.note(asked, by=people.carol.viewer, body="x")
     records.delete(asked, by=people.erin.viewer)
     assert db.session.query(Entry).count() == 0
     assert outbox.version_of("record", record_id)[0] == 3
@@ -243,7 +244,7 @@ def line(number=1, **meta):
 
 
 def test_a_whole_line_is_taken(people):
-    customers.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
+    customer_batches.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
     outcome = batches.import_batch(
         [
             line(
@@ -286,14 +287,14 @@ def test_a_whole_line_is_taken(people):
     assert record.updated_at.isoformat() == "2024-02-04T00:00:00+00:00"
     assert record.meta == {"cost": "12"}
     assert record.assignee_id == people.carol.user_id
-    entries = records.load_timeline(people.carol.viewer, record)
+    entries = reading.load_timeline(people.carol.viewer, record)
     assert [(e.kind, e.is_from_customer, e.is_internal) for e in entries] == [
         ("reply", False, False),
         ("reply", True, False),
         ("note", False, True),
         ("state", False, False),
     ]
-    assert [e.kind for e in records.load_timeline(people.alice.viewer, record)] == ["reply", "reply", "state"]
+    assert [e.kind for e in reading.load_timeline(people.alice.viewer, record)] == ["reply", "reply", "state"]
 
 
 def test_an_import_is_taken_once_and_changed_lines_update(people):
@@ -307,7 +308,7 @@ def test_an_import_is_taken_once_and_changed_lines_update(people):
     assert [o.outcome for o in again] == ["unchanged"] * 3
     assert [o.outcome for o in changed] == ["updated", "unchanged", "updated"]
     record = db.session.get(Record, first[0].id)
-    assert [e.body for e in records.load_timeline(people.carol.viewer, record)] == ["a", "b"]
+    assert [e.body for e in reading.load_timeline(people.carol.viewer, record)] == ["a", "b"]
     third = db.session.get(Record, first[2].id)
     assert (third.subject, third.state) == ("Fixed", "open")
 
@@ -328,7 +329,7 @@ def test_a_customer_who_comes_later_is_linked_by_the_next_import(people):
     first = batches.import_batch([line(customer="Gamma")], source="old", by=None)[0]
     assert first.outcome == "created"
     assert "'Gamma'" in first.reason
-    customers.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
+    customer_batches.import_batch([{"id": "C1", "title": "Gamma"}], source="old", by=None)
     assert batches.import_batch([line(customer="Gamma")], source="old", by=None)[0].outcome == "updated"
     assert db.session.get(Record, first.id).customer.name == "Gamma"
 

@@ -135,6 +135,17 @@ def test_a_set_is_measured_and_the_result_is_kept(people: People, judged: Judged
     assert measurements.load_names() == ["Readers"], "what was measured stays"
 
 
+def test_a_set_is_measured_as_people_search_also_where_only_mended_words_find(
+    people: People, judged: JudgedSet
+) -> None:
+    query = judgements.add_query(judged, by=people.dora.viewer, text="warrantty")
+    (warranty,) = (j.document for j in judged.queries[1].judgements)
+    judgements.judge(query, by=people.dora.viewer, grades={warranty: 3})
+    asked = measurements.request(None, judged, engine_name=ENGINE, by=people.dora.viewer)
+    worked()
+    assert asked.scores[query.key][:3] == [1.0, 1.0, 1.0]
+
+
 def test_slices_add_up_and_a_failure_says_why(
     people: People, judged: JudgedSet, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from portal import cli
+from portal import audit, cli
 from portal.extensions import db
 from portal.search.engine import EngineDown
-from portal.steering import configurations, judgements, measurements, work
-from portal.steering.models import Configuration, JudgedQuery, JudgedSet, Measurement
+from portal.steering import configurations, judgements, measurements, preferences, work
+from portal.steering.models import Configuration, JudgedQuery, JudgedSet, Measurement, Preference
 from tests.library import Library
 from tests.people import People
 
@@ -101,6 +101,121 @@ def test_the_next_query_is_the_one_judged_least(people: People, client_for: Any,
         f"/steering/judging/{query.id}?one=product&other=product", data={"then": "next"}
     )
     assert answer.location == f"/steering/judging/{following.id}?one=product&other=product"
+
+
+@pytest.fixture
+def titles(people: People) -> Configuration:
+    """A configuration that turns the two hits around."""
+    changes = {"name": "Titles first", "weights": {"title": 20.0, "all": 0.01}}
+    return configurations.save(None, by=people.dora.viewer, changes=changes)
+
+
+def shown(page: str) -> dict[str, list[str]]:
+    """Return the titles of each list."""
+    lists = re.findall(r'<section aria-labelledby="list-(a|b)">(.*?)</section>', page, re.DOTALL)
+    return {letter: re.findall(r"/articles/([a-z-]+)", text) for letter, text in lists}
+
+
+def test_side_by_side_is_blind_until_a_list_is_chosen(
+    people: People, client_for: Any, query: JudgedQuery, titles: Configuration
+) -> None:
+    dora, place = client_for(people.dora), f"/steering/judging/{query.id}/lists?one=product&other={titles.id}"
+    page = dora.get(place).text
+    lists = shown(page)
+    assert sorted(lists.values()) == [["maintenance", "paper-jam"], ["paper-jam", "maintenance"]]
+    assert page.count("Titles first") == page.count("The product’s own weights") == 2, "only where one chooses"
+    assert dora.get(f"/steering/judging/{query.id}/lists?one={titles.id}&other=product").text.count("lists__name") == 0
+    fields = re.findall(r'name="(grade:article:\d+)" value="3"', page)
+    assert len(fields) == 2, "a hit of both lists is judged once"
+    assert "Also in list A, place 2" in page
+    for_titles = next(letter for letter, found in lists.items() if found[0] == "paper-jam")
+    answer = dora.post(place, data={"better": for_titles, fields[0]: "2", "then": "stay"}, follow_redirects=True).text
+    named = dict(re.findall(r'id="list-(a|b)">List . <span class="lists__name">(.*?)</span>', answer))
+    assert named[for_titles] == "Titles first"
+    assert re.search(rf'name="better" value="{for_titles}" data-key="." checked', answer)
+    (told,) = db.session.query(Preference)
+    assert (told.one_name, told.other_name, told.better) == ("", "Titles first", "other")
+    assert [j.grade for j in query.judgements] == [2]
+    assert audit.load_page(kind="judged_set").entries[0].action == "judged_set.prefer"
+    dora.post(place, data={"better": "same", "then": "stay"})
+    assert db.session.query(Preference).one().better == "same", "what one says anew stands in place of the old"
+
+
+def test_lists_change_sides_from_query_to_query_and_the_next_is_one_not_told_yet(
+    people: People, client_for: Any, query: JudgedQuery, titles: Configuration
+) -> None:
+    dora = client_for(people.dora)
+    for number in range(12):
+        judgements.add_query(query.judged_set, by=people.dora.viewer, text=f"paper jam {'lid ' * number}please")
+    place, left, seen = f"/steering/judging/{query.id}/lists?one=product&other={titles.id}", set(), []
+    while True:
+        left.add(shown(dora.get(place).text)["a"][0])
+        seen.append(place)
+        answer = dora.post(place, data={"better": "a", "then": "next"})
+        if answer.location == place:
+            break
+        place = answer.location
+    assert len(set(seen)) == 13
+    assert left == {"maintenance", "paper-jam"}
+    (outcome,) = preferences.load_outcomes()
+    assert outcome.wins + outcome.losses == 13
+    assert outcome.ties == 0
+
+
+def test_one_configuration_twice_and_a_dead_engine_are_told(
+    people: People, client_for: Any, query: JudgedQuery, titles: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dora, place = client_for(people.dora), f"/steering/judging/{query.id}/lists"
+    twice = f"{place}?one={titles.id}&other={titles.id}"
+    assert "Both lists would be of one configuration" in dora.get(twice).text
+    assert "Choose two." in dora.post(twice, data={"better": "a"}, follow_redirects=True).text
+    answer = dora.post(f"{place}?one=product&other={titles.id}", data={"better": "zzz"}, follow_redirects=True)
+    assert "Say which list is better" in answer.text
+    assert db.session.query(Preference).count() == 0
+
+    def fail(*_: object, **__: object) -> None:
+        raise EngineDown("Nobody answers.")
+
+    monkeypatch.setattr("portal.steering.judging.first_hits", fail)
+    assert "Nobody answers." in dora.get(f"{place}?one=product&other={titles.id}").text
+    assert client_for(people.carol).post(place, data={"better": "a"}).status_code == 403
+
+
+def test_wins_and_losses_are_counted_until_the_weights_change(
+    people: People, client_for: Any, query: JudgedQuery, titles: Configuration
+) -> None:
+    pair = preferences.Pair.of(titles, None)
+    assert pair == preferences.Pair.of(None, titles)
+    queries = [
+        query,
+        *(judgements.add_query(query.judged_set, by=people.dora.viewer, text=f"q {n}") for n in range(6)),
+    ]
+    for asked in queries[:6]:
+        preferences.prefer(asked, pair, preferences.OTHER, by=people.dora.viewer)
+    preferences.prefer(queries[6], pair, preferences.SAME, by=people.dora.viewer)
+    (outcome,) = preferences.load_outcomes()
+    assert (outcome.name, outcome.beside, outcome.is_current) == ("Titles first", "", True)
+    assert (outcome.wins, outcome.losses, outcome.ties) == (6, 0, 1)
+    assert outcome.chance == pytest.approx(0.03125)
+    preferences.prefer(query, pair, preferences.ONE, by=people.erin.viewer)
+    (outcome,) = preferences.load_outcomes()
+    assert (outcome.wins, outcome.losses, outcome.chance) == (6, 1, pytest.approx(0.125))
+    page = client_for(people.dora).get("/steering/measurements").text
+    assert re.search(r"Titles first</td>.*?0\.125.*?not decided yet", page, re.DOTALL)
+    configurations.save(titles, by=people.dora.viewer, changes={"weights": {"title": 3.0}})
+    preferences.prefer(query, pair, preferences.ONE, by=people.dora.viewer)
+    assert [(o.wins, o.losses, o.is_current) for o in preferences.load_outcomes()] == [(0, 1, True), (6, 1, False)]
+    assert "with earlier weights" in client_for(people.dora).get("/steering/measurements").text
+    configurations.delete(titles, by=people.dora.viewer)
+    assert [o.is_current for o in preferences.load_outcomes()] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "chance"), [(0, 0, 1.0), (1, 0, 1.0), (5, 5, 1.0), (8, 1, 0.0390625), (0, 6, 0.03125)]
+)
+def test_the_sign_test_is_that_of_a_fair_coin(wins: int, losses: int, chance: float) -> None:
+    assert preferences.sign_test(wins, losses) == pytest.approx(chance)
+    assert preferences.sign_test(3000, 3500) < 1e-8
 
 
 def test_the_judging_page_says_when_the_engine_is_down(

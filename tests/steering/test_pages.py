@@ -172,3 +172,13 @@ def test_staff_see_that_a_rule_acts_and_readers_do_not(
         answer = client_for(person).get("/api/v1/search?q=paper+jam").json
         assert answer["total"] == 2
         assert not {"rules", "hidden"} & set(answer)
+
+
+def test_a_rule_without_a_history_is_switched_on_where_it_is_on_already(people: People, client_for: Any) -> None:
+    """A rule that is older than its journal: nothing changes, and there is no step to take back."""
+    kept = Synonym(words="printer", others="press")
+    db.session.add(kept)
+    db.session.commit()
+    answer = client_for(people.dora).post(f"/steering/synonyms/{kept.id}/activation", follow_redirects=True)
+    assert answer.status_code == 200
+    assert "The rule is in force within five seconds." in answer.text

@@ -9,6 +9,7 @@ from portal.errors import Missing
 from portal.extensions import db
 from portal.search.engine import EngineDown
 from portal.search.models import SearchLog
+from portal.search.request import SearchRequest
 from portal.steering import previews, rules, synonyms, work
 from portal.steering.models import Configuration, Preview, PreviewedChange
 from tests.library import Library
@@ -39,7 +40,7 @@ def shelf(library: Library) -> Library:
 
 def pin(people: People, library: Library, title: str = "Warranty", **changes: Any) -> Any:
     article_id = library.engine.search(
-        previews.SearchRequest(viewer=viewer_for(Role.ADMIN), text=f'"{title}"')
+        SearchRequest(viewer=viewer_for(Role.ADMIN), text=f'"{title}"')
     ).hits[0].id  # fmt: skip
     given = {"action": "pin", "words": "paper jam", "article": article_id, "reason": "x", "is_active": False}
     return rules.save(None, by=people.dora.viewer, changes=given | changes)

@@ -20,20 +20,19 @@ import tantivy
 from tantivy import FieldType, Occur, Order, Query
 
 from portal.access import Viewer
-from portal.search import stored, suggestions
-from portal.search.asking import find_loosely, is_loose
+from portal.search import suggestions
+from portal.search.asking import Found, find_alike, find_loosely, is_loose
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
 from portal.search.embedded.folder import Folder
 from portal.search.embedded.mapped import Mapped
-from portal.search.embedded.queries import count_hits, has_term, plan_parts, rights_of, silent, title_query
+from portal.search.embedded.queries import count_hits, has_term, plan_parts, rights_of, silent, title_parts
 from portal.search.embedded.schema import NAME, build_schema, column, id_of, key_of
 from portal.search.embedded.search import Search
 from portal.search.engine import BadQuery, EngineDown
 from portal.search.guidance import Guidance, default_guidance
-from portal.search.highlight import Marker
-from portal.search.query import read_words
+from portal.search.ranking import Plan
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -127,28 +126,18 @@ class EmbeddedEngine:
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
-        typed = suggestions.read_typed(text)
+        typed = suggestions.read_typed(viewer, text, self._second)
         if typed is None:
             return ()
         reader = self._open(self._folder.live_name(), keep=True)
         known = (viewer.tokens, typed, limit)
         if (found := reader.begun.get(known)) is None:
-            found = self._suggested(reader.searcher, viewer, typed, limit)
+            parts = title_parts(self._schema, typed)
+            candidates = self._documents(reader.searcher, viewer, parts, suggestions.CANDIDATES)
+            found = suggestions.rank(typed, candidates, limit)
             if len(typed.start) <= LONGEST_BEGUN and len(reader.begun) < MOST_BEGUN:
                 reader.begun[known] = found
         return found
-
-    def _suggested(
-        self, searcher: tantivy.Searcher, viewer: Viewer, typed: suggestions.Typed, limit: int
-    ) -> tuple[Suggestion, ...]:
-        schema = self._schema
-        with translated():
-            query = Query.boolean_query(
-                [(Occur.Must, rights_of(schema, viewer)), (Occur.Must, title_query(schema, typed))]
-            )
-            hits = searcher.search(query, suggestions.CANDIDATES, count=False).hits
-            found = [(score, *read_stored(searcher, address)) for score, address in hits]
-        return suggestions.rank(typed, found, limit)
 
     def similar(
         self,
@@ -159,23 +148,24 @@ class EmbeddedEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        words = read_words(text)
-        plan = self._guidance().plan(words, is_staff=viewer.is_staff)
-        if not plan.matching:
-            return ()
-        searcher = self._searcher()
-        schema = self._schema
-        with translated():
-            parts = [(Occur.Must, rights_of(schema, viewer)), *plan_parts(schema, plan)]
+        searcher, schema = self._searcher(), self._schema
+
+        def find(plan: Plan) -> list[Found]:
+            parts = plan_parts(schema, plan)
             if kinds:
                 parts.append((Occur.Must, silent(Query.term_set_query(schema, column("kind"), list(kinds)))))
             parts += [(Occur.MustNot, has_term(schema, "id", document_id)) for document_id in exclude]
-            hits = searcher.search(Query.boolean_query(parts), limit, count=False).hits
-            marker = Marker(plan)
-            return tuple(
-                stored.build_hit(document_id, data, score=score, marker=marker, is_staff=viewer.is_staff)
-                for score, (document_id, data) in ((score, read_stored(searcher, address)) for score, address in hits)
-            )
+            return self._documents(searcher, viewer, parts, limit)
+
+        return find_alike(viewer, text, self._guidance(), find)
+
+    def _documents(
+        self, searcher: tantivy.Searcher, viewer: Viewer, parts: Sequence[tuple[Occur, Query]], size: int
+    ) -> list[Found]:
+        with translated():
+            query = Query.boolean_query([(Occur.Must, rights_of(self._schema, viewer)), *parts])
+            hits = searcher.search(query, size, count=False).hits
+            return [(score, *read_stored(searcher, address)) for score, address in hits]
 
     def correct(self, request: SearchRequest) -> str | None:
         """See `SearchEngine.correct`."""

@@ -8,7 +8,7 @@ from tantivy import Occur, Query
 from portal.access import Viewer
 from portal.search import stored
 from portal.search.ranking import Clause, Field, Plan
-from portal.search.suggestions import Typed
+from portal.search.suggestions import PINNED, Typed
 
 
 def has_term(schema: tantivy.Schema, name: str, value: str) -> Query:
@@ -45,9 +45,11 @@ def prefix_pattern(text: str) -> str:
     return f"{escaped}.*"
 
 
-def title_query(schema: tantivy.Schema, typed: Typed) -> Query:
-    """Return what finds titles by what is typed so far: their start, their words, their pinyin."""
+def title_parts(schema: tantivy.Schema, typed: Typed) -> list[tuple[Occur, Query]]:
+    """Return what finds titles by what is typed so far: their start, their words, their pinyin, or a pin."""
     ways: list[tuple[Occur, Query]] = []
+    if typed.steering.pinned:
+        ways.append((Occur.Should, Query.const_score_query(has_any(schema, "id", typed.steering.pinned), PINNED)))
     if typed.words or typed.prefix:
         together = [(Occur.Must, has_term(schema, "title_words", word)) for word in typed.words]
         if typed.prefix:
@@ -58,7 +60,10 @@ def title_query(schema: tantivy.Schema, typed: Typed) -> Query:
     if typed.pinyin:
         pinyin = Query.regex_query(schema, "pinyin", prefix_pattern(typed.pinyin))
         ways.append((Occur.Should, Query.const_score_query(pinyin, 0.5)))
-    return Query.boolean_query(ways)
+    parts = [(Occur.Must, Query.boolean_query(ways))]
+    if typed.steering.hidden:
+        parts.append((Occur.MustNot, has_any(schema, "id", typed.steering.hidden)))
+    return parts
 
 
 def clause_parts(schema: tantivy.Schema, clause: Clause) -> list[tuple[Occur, Query]]:

@@ -75,7 +75,7 @@ class Search:
         pinned = self._pinned() if order is None else ()
         window = self.second.window_of(request, len(pinned))
         hits_found, total_found = self._sorted(order, window) if order else self._ranked(window.offset, window.size)
-        ranked = self._candidates(hits_found)
+        ranked = self._candidates(hits_found, window.offset)
         marker = Marker(self.plan) if request.with_highlights else None
         page = page_of(self.second.stages, window, pinned, ranked, request)
         hits = tuple(self._hit(candidate, marker) for candidate in page)
@@ -88,7 +88,7 @@ class Search:
             hits=hits,
             facets=counting.result() if counting else {},
             did_you_mean=self._correction(missing) if missing else None,
-            missing_words=tuple(word.text for word in missing),
+            missing_words=corrections.named(self.words, missing),
             rules=self.steering.rules,
             page=request.page,
             size=request.size,
@@ -125,12 +125,27 @@ class Search:
         place = next(
             (n for n, (_, a) in enumerate(ranked, 1) if (a.segment_ord, a.doc) == (address.segment_ord, address.doc)), 0
         )
-        score = ranked[place - 1][0] if place else 0.0
         pinned = self._pinned()
         first = [*pinned, *self._candidates(ranked[:FIRST])][:FIRST]
         arranged = [candidate.id for candidate in arrange(self.second.stages, first, self.request)]
-        rank = arranged.index(document_id) + 1 if document_id in arranged else place + len(pinned)
-        return Explanation(id=document_id, presence=Presence.FOUND, rank=rank, score=score, matched_fields=fields)
+        rank = arranged.index(document_id) + 1 if document_id in arranged else place + len(pinned) if place else 0
+        is_pinned = any(candidate.id == document_id for candidate in pinned)
+        is_refined = is_pinned or 0 < place <= REFINED
+        return Explanation(
+            id=document_id,
+            presence=Presence.FOUND,
+            rank=rank,
+            score=self._score(own, is_refined=is_refined),
+            matched_fields=fields if is_refined else self._matched_fields(document_id, is_refined=False),
+            is_pinned=is_pinned,
+            is_refined=is_refined,
+        )
+
+    def _score(self, own: Query, *, is_refined: bool) -> float:
+        """Return what one document is, or would be, ranked by."""
+        parts = plan_parts(self.schema, self.plan if is_refined else self.plan.unrefined)
+        hits = self.searcher.search(Query.boolean_query([(Occur.Must, own), *parts]), 1, count=False).hits
+        return float(hits[0][0]) if hits else 0.0
 
     def _sorted(self, order: str, window: Window) -> tuple[list[_Found], int]:
         query = self._query(self.chosen.values(), is_scored=False)
@@ -185,17 +200,18 @@ class Search:
         return read_stored(self.searcher, address)[1]
 
     def _pinned(self) -> tuple[Candidate, ...]:
-        """Return what is pinned to this query and this viewer may read within the chosen filters."""
+        """Return what is pinned to this query and this viewer may read within the chosen filters; by its own score."""
         if not self.steering.pinned:
             return ()
         own = silent(has_any(self.schema, "id", self.steering.pinned))
         parts = [(Occur.Must, query) for query in (self.rights, own, *self.chosen.values())]
         parts += [(Occur.Must, self._operator(name, values)) for name, values in self.words.operators.items()]
+        parts.append((Occur.Should, Query.boolean_query(plan_parts(self.schema, self.plan))))
         hits = self.searcher.search(Query.boolean_query(parts), len(self.steering.pinned), count=False).hits
         found = {candidate.id: replace(candidate, is_pinned=True) for candidate in self._candidates(hits)}
         return tuple(found[name] for name in self.steering.pinned if name in found)
 
-    def _candidates(self, hits: Sequence[tuple[float, tantivy.DocAddress]]) -> list[Candidate]:
+    def _candidates(self, hits: Sequence[_Found], offset: int = 0) -> list[Candidate]:
         addresses = [address for _, address in hits]
         keys, updated, popularity, helpfulness = (
             self.searcher.fast_field_values(name, addresses)
@@ -212,6 +228,7 @@ class Search:
                     updated_at=datetime.fromtimestamp(moment, UTC) if moment else None,
                     popularity=int(popularity[place] or 0) / THOUSAND,
                     helpfulness=int(helpfulness[place] or 0) / THOUSAND,
+                    is_refined=offset + place < REFINED,
                     read=partial(self._stored, address),
                 )
             )
@@ -260,7 +277,8 @@ class Search:
         return {facet.name: counts_of(facet, answer[facet.name]) for facet in facets}
 
     def _hit(self, found: Candidate, marker: Marker | None) -> Hit:
-        fields = self._matched_fields(found.id) if self.request.explain and self.viewer.is_staff else ()
+        is_explained = self.request.explain and self.viewer.is_staff and order_of(self.request) is None
+        fields = self._matched_fields(found.id, is_refined=found.is_refined) if is_explained else ()
         return stored.build_hit(
             found.id,
             found.read(),
@@ -271,11 +289,12 @@ class Search:
             is_pinned=found.is_pinned,
         )
 
-    def _matched_fields(self, document_id: str) -> tuple[MatchedField, ...]:
+    def _matched_fields(self, document_id: str, *, is_refined: bool = True) -> tuple[MatchedField, ...]:
         own = silent(has_term(self.schema, "id", document_id))
         scores: dict[str, float] = {}
         words: dict[str, dict[str, None]] = {}
-        for clause in (*self.plan.matching, *self.plan.scoring, *self.plan.refining):
+        plan = self.plan if is_refined else self.plan.unrefined
+        for clause in (*plan.matching, *plan.scoring, *plan.refining):
             name = clause.field.value
             for label, (_, part) in zip(labels_of(clause), clause_parts(self.schema, clause), strict=True):
                 query = Query.boolean_query([(Occur.Must, own), (Occur.Must, part)])
@@ -309,7 +328,7 @@ class Search:
                 _, data = read_stored(self.searcher, address)
                 yield stored.searched_text(data, is_staff=False)
 
-        text = corrections.corrected(self.request.text, missing, near, self._readable)
+        text = corrections.corrected(self.words, missing, near, self._readable)
         if text is None:
             return None
         words = parse(text)

@@ -21,7 +21,16 @@ from opensearchpy.helpers import scan
 
 from portal.access import Viewer
 from portal.search import corrections, stored, suggestions
-from portal.search.asking import fields_of_words, find_loosely, is_loose, nothing_found, order_of
+from portal.search.asking import (
+    REFINED,
+    Found,
+    fields_of_words,
+    find_alike,
+    find_loosely,
+    is_loose,
+    nothing_found,
+    order_of,
+)
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.guidance import Guidance, default_guidance
@@ -30,11 +39,11 @@ from portal.search.opensearch.breaker import Breaker
 from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
 from portal.search.opensearch.faults import Faults
 from portal.search.opensearch.layout import index_body
-from portal.search.opensearch.queries import NAMES, Json, planned_query, rights_of, title_queries
+from portal.search.opensearch.queries import NAMES, Json, has_ids, planned_query, rights_of, title_query
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
-from portal.search.query import TypedWord, read_words
-from portal.search.ranking import Field
-from portal.search.request import SearchRequest
+from portal.search.query import TypedWord
+from portal.search.ranking import Field, Plan
+from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import (
     EngineHealth,
     Explanation,
@@ -107,14 +116,16 @@ class OpenSearchEngine:
             return nothing_found(request, self.name)
         pinned = self._pinned(asked)
         window = self._second.window_of(request, len(pinned))
-        answer = self._ask(asked.body(window), asked.parameters)
+        answer = self._ask(asked.body(window))
         found = {hit["_id"]: hit for hit in answer["hits"]["hits"]}
-        page = page_of(self._second.stages, window, pinned, [candidate_of(hit) for hit in found.values()], request)
+        ranked = [candidate_of(hit, place) for place, hit in enumerate(found.values(), start=window.offset)]
+        page = page_of(self._second.stages, window, pinned, ranked, request)
         sources = {name: hit["_source"] for name, hit in found.items() if "_source" in hit}
         if wanted := [candidate.id for candidate in page if candidate.id not in sources]:
             sources |= {hit["_id"]: hit["_source"] for hit in self._ask(asked.texts_body(wanted))["hits"]["hits"]}
+        reasons = self._reasons(asked, page) if asked.is_explained else {}
         marker = Marker(asked.plan) if request.with_highlights else None
-        hits = tuple(asked.hit(c, sources[c.id], found.get(c.id), marker) for c in page if c.id in sources)
+        hits = tuple(asked.hit(c, sources[c.id], marker, reasons.get(c.id, {})) for c in page if c.id in sources)
         missing = self._missing(asked, marker.seen if marker else ()) if request.with_correction else []
         return SearchResult(
             query=request.text,
@@ -123,7 +134,7 @@ class OpenSearchEngine:
             hits=hits,
             facets=asked.facets(answer.get("aggregations", {})),
             did_you_mean=self._correction(asked, missing) if missing else None,
-            missing_words=tuple(word.text for word in missing),
+            missing_words=corrections.named(asked.words, missing),
             rules=asked.steering.rules,
             page=request.page,
             size=request.size,
@@ -142,19 +153,11 @@ class OpenSearchEngine:
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
-        typed = suggestions.read_typed(text)
+        typed = suggestions.read_typed(viewer, text, self._second)
         if typed is None:
             return ()
-        body = {
-            "query": {
-                "bool": {"filter": [*rights_of(viewer)], "should": title_queries(typed), "minimum_should_match": 1}
-            },
-            "size": suggestions.CANDIDATES,
-            "_source": ["kind", "title", "url", "popularity"],
-            "track_total_hits": False,
-        }
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-        found = [(hit["_score"] or 0.0, hit["_id"], hit["_source"]) for hit in answer["hits"]["hits"]]
+        query = title_query(viewer, typed)
+        found = self._documents(query, suggestions.CANDIDATES, ["kind", "title", "url", "popularity"])
         return suggestions.rank(typed, found, limit)
 
     def similar(
@@ -166,28 +169,20 @@ class OpenSearchEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        plan = self._guidance().plan(read_words(text), is_staff=viewer.is_staff)
-        if not plan.matching:
-            return ()
-        query = planned_query(plan, viewer)
-        if kinds:
-            query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
-        if exclude:
-            query["bool"]["must_not"].append({"ids": {"values": list(exclude)}})
-        body = {
-            "query": query,
-            "size": limit,
-            "_source": [*SHOWN, *TEXTS, *(("internal",) if viewer.is_staff else ())],
-            "track_total_hits": False,
-        }
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-        marker = Marker(plan)
-        return tuple(
-            stored.build_hit(
-                hit["_id"], hit["_source"], score=hit["_score"] or 0.0, marker=marker, is_staff=viewer.is_staff
-            )
-            for hit in answer["hits"]["hits"]
-        )
+
+        def find(plan: Plan) -> list[Found]:
+            query = planned_query(plan, viewer)
+            if kinds:
+                query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
+            query["bool"]["must_not"].append(has_ids(exclude))
+            return self._documents(query, limit, [*SHOWN, *TEXTS, *(("internal",) if viewer.is_staff else ())])
+
+        return find_alike(viewer, text, self._guidance(), find)
+
+    def _documents(self, query: Json, size: int, shown: Sequence[str]) -> list[Found]:
+        body = {"query": query, "size": size, "_source": shown, "track_total_hits": False}
+        hits = self._ask(body)["hits"]["hits"]
+        return [(hit["_score"] or 0.0, hit["_id"], hit["_source"]) for hit in hits]
 
     def correct(self, request: SearchRequest) -> str | None:
         """See `SearchEngine.correct`."""
@@ -196,13 +191,12 @@ class OpenSearchEngine:
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
-        asked = self._asked(replace(request, explain=True), is_loose=is_loose(request, self._found))
-        own: Json = {"ids": {"values": [document_id]}}
+        asked = self._asked(replace(request, with_facets=False), is_loose=is_loose(request, self._found))
+        own = has_ids([document_id])
 
         def find(*filters: Json) -> Json | None:
             body = {"query": {"bool": {"filter": [own, *filters]}}, "size": 1, "_source": ["gone"]}
-            answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-            hits: list[Json] = answer["hits"]["hits"]
+            hits: list[Json] = self._ask(body)["hits"]["hits"]
             return hits[0] if hits else None
 
         there = find()
@@ -212,49 +206,51 @@ class OpenSearchEngine:
             return Explanation(id=document_id, presence=Presence.WITHDRAWN)
         if find(*rights_of(request.viewer)) is None:
             return Explanation(id=document_id, presence=Presence.NOT_READABLE)
+        found = self._reasons(asked, [Candidate(id=document_id, score=0.0)])[document_id]
+        fields = matched_fields(found)
         if document_id in asked.steering.hidden:
-            return Explanation(id=document_id, presence=Presence.HIDDEN)
-        query = asked.query()
-        if asked.plan.finds_nothing or find(query) is None:
-            return Explanation(id=document_id, presence=Presence.NO_MATCH)
-        scored = self._scored(query, own)
+            return Explanation(id=document_id, presence=Presence.HIDDEN, matched_fields=fields)
+        if asked.plan.finds_nothing or find(asked.query()) is None:
+            return Explanation(id=document_id, presence=Presence.NO_MATCH, matched_fields=fields)
         kept_out = tuple(name for name, chosen in asked.chosen.items() if find(chosen) is None)
         if kept_out:
-            return Explanation(
-                id=document_id, presence=Presence.FILTERED, matched_fields=matched_fields(scored), filters=kept_out
-            )
-        score = float(scored["_score"])
+            return Explanation(id=document_id, presence=Presence.FILTERED, matched_fields=fields, filters=kept_out)
         pinned = self._pinned(asked)
-        first = self._ask(asked.body(Window(0, FIRST, is_arranged=True)))["hits"]["hits"]
-        together = [*pinned, *map(candidate_of, first)][:FIRST]
-        arranged = [candidate.id for candidate in arrange(self._second.stages, together, request)]
-        if document_id in arranged:
-            return Explanation(
-                id=document_id,
-                presence=Presence.FOUND,
-                rank=arranged.index(document_id) + 1,
-                score=score,
-                matched_fields=matched_fields(scored),
-            )
-        query = asked.query(with_pinned=False)
-        query["bool"]["filter"].extend(asked.chosen.values())
-        # Scores are single floats: what differs in the last digit stands on the same rank.
-        better = {"query": query, "size": 0, "track_total_hits": True, "min_score": score * (1 + 1e-6)}
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=better))
+        refined = self._ask(asked.body(Window(0, REFINED, is_arranged=True)))["hits"]["hits"]
+        together = [*pinned, *map(candidate_of, refined)]
+        arranged = [*arrange(self._second.stages, together[:FIRST], request), *together[FIRST:]]
+        rank = next((place for place, candidate in enumerate(arranged, start=1) if candidate.id == document_id), 0)
+        is_refined = rank > 0
+        if not is_refined:
+            found = self._reasons(asked, [Candidate(id=document_id, score=0.0, is_refined=False)])[document_id]
+            rank = self._count_better(asked, found["_score"]) + len(pinned) + 1
         return Explanation(
             id=document_id,
             presence=Presence.FOUND,
-            rank=answer["hits"]["total"]["value"] + len(pinned) + 1,
-            score=score,
-            matched_fields=matched_fields(scored),
+            rank=rank if rank <= DEEPEST_HIT else 0,
+            score=found["_score"],
+            matched_fields=matched_fields(found),
+            is_pinned=any(candidate.id == document_id for candidate in pinned),
+            is_refined=is_refined,
         )
 
-    def _scored(self, query: Json, own: Json) -> Json:
-        body = {"query": {"bool": {"must": [query], "filter": [own]}}, "size": 1, "_source": False}
-        parameters = {"include_named_queries_score": "true"}
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body, params=parameters))
-        hits: list[Json] = answer["hits"]["hits"]
-        return hits[0] if hits else {"_score": 0.0}
+    def _count_better(self, asked: Search, score: float) -> int:
+        """Return how many documents stand before one that is not among the best."""
+        query = asked.query(asked.plan.unrefined, with_pinned=False)
+        query["bool"]["filter"].extend(asked.chosen.values())
+        # Scores are single floats: what differs in the last digit stands on the same rank.
+        body = {"query": query, "size": 0, "track_total_hits": True, "min_score": score * (1 + 1e-6)}
+        return int(self._ask(body)["hits"]["total"]["value"])
+
+    def _reasons(self, asked: Search, candidates: Sequence[Candidate]) -> dict[str, Json]:
+        """Ask what each field adds to the candidates' scores; id → answer."""
+        found: dict[str, Json] = {}
+        for is_refined in (True, False):
+            if ids := [candidate.id for candidate in candidates if candidate.is_refined is is_refined]:
+                body = asked.reasons_body(ids, is_refined=is_refined)
+                answer = self._ask(body, {"include_named_queries_score": "true"})
+                found |= {hit["_id"]: hit for hit in answer["hits"]["hits"]}
+        return found
 
     def health(self) -> EngineHealth:
         """See `SearchEngine.health`."""
@@ -316,7 +312,7 @@ class OpenSearchEngine:
             for hit in answer["hits"]["hits"]:
                 yield stored.searched_text(hit["_source"], is_staff=False)
 
-        text = corrections.corrected(asked.request.text, missing, near, partial(self._readable, asked))
+        text = corrections.corrected(asked.words, missing, near, partial(self._readable, asked))
         if text is None:
             return None
         again = self._asked(replace(asked.request, text=text))

@@ -6,7 +6,7 @@ from typing import Any
 
 from portal.access import Viewer
 from portal.search.ranking import Clause, Field, Plan, labels_of
-from portal.search.suggestions import Typed
+from portal.search.suggestions import PINNED, Typed
 
 Json = dict[str, Any]
 
@@ -31,6 +31,11 @@ def rights_of(viewer: Viewer) -> list[Json]:
 def constant(query: Json, score: float) -> Json:
     """Match with a fixed score."""
     return {"constant_score": {"filter": query, "boost": score}}
+
+
+def has_ids(ids: Iterable[str]) -> Json:
+    """Match the documents of these ids; none where there are none."""
+    return {"ids": {"values": list(ids)}}
 
 
 def any_query(ways: list[Json]) -> Json:
@@ -81,8 +86,8 @@ def named_queries(clauses: Iterable[Clause], group: str) -> list[Json]:
     return parts
 
 
-def title_queries(typed: Typed) -> list[Json]:
-    """Return what finds titles by what is typed so far: their start, their words, their pinyin."""
+def title_query(viewer: Viewer, typed: Typed) -> Json:
+    """Return what finds titles by what is typed so far: their start, their words, their pinyin, or a pin."""
     ways: list[Json] = [constant({"prefix": {"title_start": {"value": typed.start}}}, 4.0)]
     together: list[Json] = [{"term": {"title_words": word}} for word in typed.words]
     if typed.prefix:
@@ -90,4 +95,8 @@ def title_queries(typed: Typed) -> list[Json]:
     ways.append(constant({"bool": {"filter": together}}, 1.0))
     if typed.pinyin:
         ways.append(constant({"prefix": {"pinyin": {"value": typed.pinyin}}}, 0.5))
-    return ways
+    if typed.steering.pinned:
+        ways.append(constant(has_ids(typed.steering.pinned), PINNED))
+    query = any_query(ways)
+    query["bool"] |= {"filter": rights_of(viewer), "must_not": [has_ids(typed.steering.hidden)]}
+    return query

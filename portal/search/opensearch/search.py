@@ -1,6 +1,6 @@
 """One request as OpenSearch is asked it, and its answer read: hits, facets, and why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
 from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
-from portal.search.opensearch.queries import Json, any_query, clause_query, constant, planned_query, rights_of
+from portal.search.opensearch.queries import Json, any_query, clause_query, constant, has_ids, planned_query, rights_of
 from portal.search.query import Query
 from portal.search.ranking import Plan
 from portal.search.request import SearchRequest
@@ -34,30 +34,25 @@ class Search:
         self.viewer = request.viewer
         self.words: Query = request.query
         self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
-        self.is_explained = request.explain and self.viewer.is_staff
+        self.is_explained = request.explain and self.viewer.is_staff and order_of(request) is None
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
         self.steering = second.steering_of(request)
-
-    @property
-    def parameters(self) -> Mapping[str, str]:
-        """What is asked beside the body: for staff who want reasons, the score of each named query."""
-        return {"include_named_queries_score": "true"} if self.is_explained else {}
 
     def query(self, plan: Plan | None = None, *, with_pinned: bool = True) -> Json:
         """Return rights, words and typed operators; the chosen facets stand outside of it.
 
         What is pinned is found as by its words, or left out where it is looked up by itself.
         """
-        query = planned_query(plan or self.plan, self.viewer, is_named=self.is_explained)
+        query = planned_query(plan or self.plan, self.viewer)
         left_out = list(self.steering.hidden)
         if self.steering.pinned and with_pinned:
-            ways = [query, _constant_ids(self.steering.pinned)]
+            ways = [query, constant(has_ids(self.steering.pinned), 0.0)]
             query = {"bool": {"filter": rights_of(self.viewer), "must_not": [], "must": [any_query(ways)]}}
         else:
             left_out += self.steering.pinned
         if left_out:
-            query["bool"]["must_not"].append({"ids": {"values": left_out}})
+            query["bool"]["must_not"].append(has_ids(left_out))
         query["bool"]["filter"] += self._operators()
         return query
 
@@ -75,11 +70,7 @@ class Search:
         """Return the whole request: query, page, order, facets."""
         request = self.request
         order = order_of(request)
-        plan = self.plan
-        if order:
-            plan = replace(plan, scoring=(), refining=())
-        elif not self.is_explained:
-            plan = replace(plan, refining=())
+        plan = replace(self.plan.unrefined, scoring=()) if order else self.plan.unrefined
         body: Json = {
             "query": self.query(plan),
             "from": window.offset,
@@ -92,12 +83,12 @@ class Search:
             apart["filter"] = list(self.chosen.values())
         if self.steering.pinned and not order:
             # Facets count what is pinned; it is not ranked among the others.
-            apart["must_not"] = [{"ids": {"values": list(self.steering.pinned)}}]
+            apart["must_not"] = [has_ids(self.steering.pinned)]
         if apart:
             body["post_filter"] = {"bool": apart}
         if order:
             body["sort"] = [{order: {"order": "desc", "missing": "_last"}}, {"id": {"order": "asc"}}]
-        elif self.plan.refining and not self.is_explained:
+        elif self.plan.refining:
             # Measured at 100,000 documents, these clauses over all hits were half of a query's work.
             refined = {"bool": {"should": [clause_query(clause) for clause in self.plan.refining]}}
             body["rescore"] = {"window_size": REFINED, "query": {"rescore_query": refined}}
@@ -119,14 +110,21 @@ class Search:
         return [*SHOWN, *TEXTS, "internal"] if self.viewer.is_staff else [*SHOWN, *TEXTS]
 
     def pinned_body(self) -> Json:
-        """Return the request for what is pinned to the words, within rights and chosen filters."""
+        """Return the request for what is pinned to the words, within rights and chosen filters; by its own score."""
         filters = [*rights_of(self.viewer), *self._operators(), *self.chosen.values()]
-        query = {"bool": {"filter": [*filters, {"ids": {"values": list(self.steering.pinned)}}]}}
+        own = planned_query(self.plan, self.viewer)
+        query = {"bool": {"filter": [*filters, has_ids(self.steering.pinned)], "should": [own]}}
         return {"query": query, "size": len(self.steering.pinned), "_source": False, "docvalue_fields": ORDERING}
+
+    def reasons_body(self, ids: Sequence[str], *, is_refined: bool) -> Json:
+        """Return the request for what each field adds, or would add, to the scores of these documents."""
+        named = planned_query(self.plan if is_refined else self.plan.unrefined, self.viewer, is_named=True)
+        query = {"bool": {"filter": [has_ids(ids)], "should": [named]}}
+        return {"query": query, "size": len(ids), "_source": False, "track_total_hits": False}
 
     def texts_body(self, ids: Sequence[str]) -> Json:
         """Return the request for all that is shown of these documents."""
-        query = {"bool": {"filter": [*rights_of(self.viewer), {"ids": {"values": list(ids)}}]}}
+        query = {"bool": {"filter": [*rights_of(self.viewer), has_ids(ids)]}}
         return {"query": query, "size": len(ids), "_source": self.shown, "track_total_hits": False}
 
     def pinned(self, answer: Json) -> list[Candidate]:
@@ -134,15 +132,15 @@ class Search:
         found = {hit["_id"]: replace(candidate_of(hit), is_pinned=True) for hit in answer["hits"]["hits"]}
         return [found[name] for name in self.steering.pinned if name in found]
 
-    def hit(self, candidate: Candidate, source: Json, found: Json | None, marker: Marker | None) -> Hit:
-        """Make a hit of a candidate, what is stored of it, and how it was found."""
+    def hit(self, candidate: Candidate, source: Json, marker: Marker | None, reasons: Json) -> Hit:
+        """Make a hit of a candidate, what is stored of it, and what tells its reasons, if they are wanted."""
         return stored.build_hit(
             candidate.id,
             source,
             score=candidate.score,
             marker=marker,
             is_staff=self.viewer.is_staff,
-            matched_fields=matched_fields(found) if self.is_explained and found else (),
+            matched_fields=matched_fields(reasons),
             is_pinned=candidate.is_pinned,
         )
 
@@ -197,8 +195,8 @@ class Search:
         return {"bool": {"should": ways, "minimum_should_match": 1}}
 
 
-def candidate_of(found: Json) -> Candidate:
-    """Read a candidate for the second stage out of a found document."""
+def candidate_of(found: Json, place: int = 0) -> Candidate:
+    """Read a candidate for the second stage out of a found document; `place` counts from 0."""
     values = found.get("fields", {})
     moment = values.get("updated_at")
     return Candidate(
@@ -207,16 +205,13 @@ def candidate_of(found: Json) -> Candidate:
         updated_at=datetime.fromtimestamp(int(moment[0]) / 1000, UTC) if moment else None,
         popularity=float(values.get("popularity", (0.0,))[0]),
         helpfulness=float(values.get("helpfulness", (0.5,))[0]),
+        is_refined=place < REFINED,
         read=lambda: found.get("_source", {}),
     )
 
 
-def _constant_ids(ids: Sequence[str]) -> Json:
-    return constant({"ids": {"values": list(ids)}}, 0.0)
-
-
 def matched_fields(found: Json) -> tuple[MatchedField, ...]:
-    """Read what each field added to the score out of a hit of a named query."""
+    """Read what each field added to the score out of an answer of `Search.reasons_body`."""
     named = found.get("matched_queries", {})
     if not isinstance(named, dict):
         return ()

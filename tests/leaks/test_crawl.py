@@ -1,0 +1,163 @@
+"""Whatever somebody can fetch holds nothing that `access` keeps from them: every page, fragment, download and error.
+
+The words to look for stand one in each field (`house.py`); the crawl follows links and forms, asks for every address of
+every thing whether it is linked or not, and reads bodies and headers alike.
+"""
+
+import io
+import logging
+import re
+from collections import defaultdict
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text, update
+
+from portal import logs, outbox
+from portal.access import Permission
+from portal.accounts import users
+from portal.accounts.guard import needs
+from portal.extensions import db, now
+from portal.knowledge import reads
+from portal.search import saved
+from portal.search.models import SavedSearch
+from portal.service import records
+from portal.service.models import Record
+from tests.indexer.test_queue import FakeQueue
+from tests.leaks import crawler
+from tests.leaks.house import COMMON, House, build
+from tests.people import Person
+
+NAMES = ("ann", "alice", "bob", "carol", "dora", "erin", "fred")
+FOLLOWERS = ("ann", "alice", "carol") if crawler.VARIANTS == crawler.SHORT else NAMES
+"""Who follows links, too, in the short form; the others only ask for every address."""
+NEVER_SHOWN = re.compile("meta of|a reader's reason")
+"""The places that no page shows to anybody."""
+
+
+@pytest.fixture
+def house(library, people) -> House:
+    """The portal full of canaries, indexed."""
+    made = build(people)
+    library.catch_up()
+    return made
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Everything that is logged while a test runs, by whichever way."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setLevel(logging.DEBUG)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    monkeypatch.setattr("sys.stderr", stream)
+    logs.set_up()
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def leaks_to(house: House, person: Person, seen: list[crawler.Seen]) -> dict[str, list[str]]:
+    """Return what somebody met and may not meet: the canary's place and where it stood."""
+    wrong = defaultdict(list)
+    for answer in seen:
+        # What the address itself says is known to whoever asks for it.
+        for word in house.found_in(answer.text) - house.found_in(answer.path):
+            if not house.may_meet(person.viewer, word):
+                wrong[house.place_of(word)].append(f"{answer.status} {answer.path}")
+    return {place: paths[:3] for place, paths in wrong.items()}
+
+
+def test_nobody_meets_what_is_not_for_them(app, people, client_for, house, said, monkeypatch):
+    monkeypatch.setattr(reads, "EVERY_S", float("inf"))
+    starts = [*crawler.addresses_of(app, house.values), *crawler.questions()]
+    wrong, met = {}, {}
+    for name in NAMES:
+        person = getattr(people, name)
+        seen = crawler.crawl(client_for(person), starts, follows=name in FOLLOWERS)
+        assert [f"{one.status} {one.path}" for one in seen if one.status >= 500 and one.path != "/readyz"] == []
+        leaks = leaks_to(house, person, seen)
+        if leaks:
+            wrong[name] = leaks
+        met[name] = set().union(*(house.found_in(one.text) - house.found_in(one.path) for one in seen))
+        print(f"{name}: {len(seen)} answers, {len(met[name])} canaries met")
+    assert wrong == {}
+    # The crawl is worth something: what anybody may meet was met, and each role met more than the one before it.
+    everything = {*house.canaries, *house.phones}
+    unmet = {house.place_of(word) for word in everything - set().union(*met.values())}
+    assert {place for place in unmet if not NEVER_SHOWN.match(place)} == set()
+    assert len(met["ann"]) < len(met["alice"]) < len(met["carol"]) < len(met["dora"]) < len(met["fred"])
+    assert house.found_in(said.getvalue()) == set(), "canaries in the log"
+
+
+def test_the_crawl_would_notice(app, people, client_for, house, monkeypatch):
+    """With the one line removed that keeps notes from customers, the crawl finds them."""
+    everything = records.load_timeline
+    monkeypatch.setattr(records, "load_timeline", lambda _viewer, record: everything(people.carol.viewer, record))
+    own = next(record for record in db.session.query(Record) if record.customer_id == people.company_a)
+    seen = crawler.crawl(client_for(people.alice), [f"/records/{own.number}"], follows=False)
+    assert "internal note of the record of A" in leaks_to(house, people.alice, seen)
+
+
+def test_mails_jobs_and_files_hold_only_what_their_readers_may_read(app, people, house, outgoing, library):
+    """What leaves by other ways than pages: mails, the queue, and the files of the database."""
+    jobs = FakeQueue()
+    app.extensions["casebook.nudge"]._queue = jobs
+    app.extensions["casebook.nudge"]._quiet_until = 0.0
+    db.session.execute(
+        update(SavedSearch).values(next_check_at=now(), changed_since=now() - timedelta(days=1), text=COMMON)
+    )
+    db.session.commit()
+    assert saved.write_news() == len(people.everybody) - 1
+    users.ask_reset(people.alice.email)
+    outbox.nudge()
+
+    letters = outgoing()
+    readers = {person.email: person.viewer for person in people.everybody}
+    wrong = [
+        f"{letter.subject}: {house.place_of(word)} to {letter.recipient}"
+        for letter in letters
+        for word in house.found_in(f"{letter.subject}\n{letter.text}")
+        if not house.may_meet(readers[letter.recipient], word)
+    ]
+    assert wrong == []
+    told = defaultdict(set)
+    for letter in letters:
+        told[letter.recipient] |= house.found_in(letter.text)
+    assert told[people.alice.email]
+    assert len(told[people.alice.email]) < len(told[people.dora.email])
+
+    assert jobs.jobs
+    assert house.found_in(repr(jobs.jobs)) == set()
+
+    db.session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    settings = app.extensions["casebook.settings"]
+    sealed = {word for word, canary in house.canaries.items() if canary.place.startswith("address of")} | set(
+        house.phones
+    )
+    assert len(sealed) == 4
+    files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
+    assert any(b"internal" in path.read_bytes() for path in files)
+    for path in files:
+        assert not sealed & house.found_in(path.read_bytes().decode("latin-1")), path
+
+
+def test_a_fault_tells_the_log_and_the_reader_nothing_of_what_it_met(app, people, client_for, said):
+    """A database quotes the values it refuses; they reach neither the log nor the answer."""
+    app.testing = False
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    word = "zq9999x"
+
+    def fail(*_given, **_more):
+        db.session.execute(text("INSERT INTO tag (slug, name) VALUES (:one, :one)"), {"one": word})
+        db.session.execute(text("INSERT INTO tag (slug, name) VALUES (:one, :one)"), {"one": word})
+
+    app.view_functions["home.help_"] = needs(Permission.READ)(fail)
+    answer = client_for(people.ann).get("/help")
+    assert answer.status_code == 500
+    assert word not in crawler.everything_of(answer)
+    assert "IntegrityError" in said.getvalue()
+    assert word not in said.getvalue()
