@@ -148,11 +148,6 @@ def tries(app, people, client_for, house):
             people.bob.user_id,
             MISSING_ID,
         ),
-        ("BulkForm", "assignee_id"): (
-            form(carol, "/desk/changes", "assignee_id", {"record": f"{own.number}.{own.version}"}),
-            people.bob.user_id,
-            MISSING_ID,
-        ),
         ("ResolutionForm", "article_id"): (
             form(carol, f"{page}/resolution", "article_id", {"resolution": "x"}),
             draft.id,
