@@ -114,11 +114,11 @@ def settle(holder: str, claims: Sequence[Claim]) -> int:
     if not claims:
         return 0
     written = [(claim.kind, claim.object_id, claim.version) for claim in claims]
+    is_written = tuple_(OutboxRow.kind, OutboxRow.object_id, OutboxRow.version).in_(written)
+    is_held = OutboxRow.leased_by == holder
     done = db.session.execute(
         update(OutboxRow)
-        .where(
-            tuple_(OutboxRow.kind, OutboxRow.object_id, OutboxRow.version).in_(written), OutboxRow.leased_by == holder
-        )
+        .where(_locked_in_order(is_written, is_held), is_written, is_held)
         .values(
             indexed_version=OutboxRow.version,
             attempts=0,
@@ -170,7 +170,7 @@ def release_all(holder: str) -> None:
     """Give back whatever this worker still holds: on its way out, or after a failure between two steps."""
     db.session.execute(
         update(OutboxRow)
-        .where(is_pending(), OutboxRow.leased_by == holder)
+        .where(_locked_in_order(is_pending(), OutboxRow.leased_by == holder))
         .values(leased_until=None, leased_by=None)
         .execution_options(synchronize_session=False)
     )
@@ -190,10 +190,24 @@ def due_count() -> int:
     return db.session.scalar(select(func.count()).select_from(OutboxRow).where(is_pending(), _may_be_tried())) or 0
 
 
+def _locked_in_order(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Build the condition of rows that PostgreSQL locks by kind and number, as saves that touch many objects do.
+
+    Whoever takes locks in an order of its own can meet another who waits for it, and one of the two is refused.
+    """
+    held = (
+        select(OutboxRow.kind, OutboxRow.object_id)
+        .where(*conditions)
+        .order_by(OutboxRow.kind, OutboxRow.object_id)
+        .with_for_update()
+    )
+    return tuple_(OutboxRow.kind, OutboxRow.object_id).in_(held)
+
+
 def _let_go(holder: str, keys: list[tuple[str, int]]) -> None:
     db.session.execute(
         update(OutboxRow)
-        .where(tuple_(OutboxRow.kind, OutboxRow.object_id).in_(keys), OutboxRow.leased_by == holder)
+        .where(_locked_in_order(tuple_(OutboxRow.kind, OutboxRow.object_id).in_(keys), OutboxRow.leased_by == holder))
         .values(leased_until=None, leased_by=None)
         .execution_options(synchronize_session=False)
     )

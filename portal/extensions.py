@@ -6,6 +6,7 @@ write lock at its first write and not before, so that writers queue on the busy 
 
 import sqlite3
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, registry
 
 BUSY_TIMEOUT_S = 30
@@ -112,6 +114,16 @@ limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, 
 def count_rows(wanted: Select[Any], column: Any) -> int:
     """Return how many rows a query gives; only `column` of them is read."""
     return db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(column).subquery())) or 0
+
+
+def let_go_of_session(_error: BaseException | None = None) -> None:
+    """Give the request's connection back; one that the database has closed costs nobody a finished answer."""
+    try:
+        db.session.remove()
+    except DBAPIError:
+        with suppress(DBAPIError):
+            db.session().invalidate()
+        db.session.registry.clear()
 
 
 @event.listens_for(Engine, "connect")

@@ -127,6 +127,7 @@ def record_where(kind: str, ids: Select[int]) -> None:
     """Note that every object whose id the query gives must be written again: one statement, whatever their number."""
     db.session.flush()
     wanted = ids.subquery()
+    # By number, as the worker locks them: whoever takes locks in another order may be refused for it.
     values = select(
         literal(kind),
         wanted.c[0],
@@ -136,7 +137,7 @@ def record_where(kind: str, ids: Select[int]) -> None:
         literal(value=True),
         literal(0),
     ).where(wanted.c[0].is_not(None))
-    db.session.execute(_upsert(values))
+    db.session.execute(_upsert(values.order_by(wanted.c[0])))
 
 
 def record_above(rows: Sequence[tuple[str, int, int]]) -> None:
@@ -146,6 +147,7 @@ def record_above(rows: Sequence[tuple[str, int, int]]) -> None:
     """
     at = now()
     dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
+    rows = sorted(rows)
     for start in range(0, len(rows), 500):
         statement = dialect.insert(OutboxRow).values(
             [

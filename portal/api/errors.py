@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, default_exce
 
 from portal.access import ANONYMOUS, Forbidden
 from portal.errors import Conflict, Invalid, OperationError
-from portal.extensions import db
+from portal.extensions import db, let_go_of_session
 from portal.pages import render_error
 from portal.search.request import RequestError
 
@@ -115,7 +115,7 @@ def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
     log.warning("the database cannot be used", reason=str(error.orig).partition("\n")[0][:200])
     # Who is asking cannot be looked up now, neither here nor by the page.
     g.viewer, g.account, g._login_user = ANONYMOUS, None, AnonymousUserMixin()
-    db.session.remove()
+    let_go_of_session()
     sentence = gettext(
         "The database cannot be reached at the moment. "
         "Try again in a minute; what you were saving may not have been saved."

@@ -1,11 +1,12 @@
 """The outbox and the drain on both databases: what one keeps the other keeps, also under several workers at once."""
 
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from indexer import claims, sync, verify
 from portal import outbox
@@ -164,3 +165,40 @@ def test_an_idle_sweep_uses_the_small_index(app, engine):
     sweep = "SELECT 1 FROM outbox WHERE version > indexed_version AND is_bulk IS false ORDER BY changed_at LIMIT 1"
     plan = db.session.execute(db.text(explain + sweep)).all()
     assert "ix_outbox_pending" in " ".join(str(line) for line in plan)
+
+
+@pytest.mark.parametrize(
+    "let_go",
+    [
+        lambda taken: claims.release_all("w"),
+        lambda taken: claims.release("w", taken),
+        lambda taken: claims.settle("w", taken),
+    ],
+)
+def test_a_worker_and_a_save_of_many_lock_in_one_order(app, engine, let_go):
+    """A save holds the first row and wants the second; a worker that held the second first would end one of them."""
+    if db.engine.dialect.name != "postgresql":
+        return
+    save_articles(3)
+    taken = claims.claim("w", limit=10, is_bulk=False)
+    # PostgreSQL moves a changed row behind the others: whoever locks as rows lie takes the first one last.
+    for number in (3, 2, 1):
+        db.session.execute(update(OutboxRow).where(OutboxRow.object_id == number).values(attempts=1))
+        db.session.commit()
+    with db.engine.connect() as save:
+        touch = update(OutboxRow).values(is_bulk=True)
+        save.execute(touch.where(OutboxRow.object_id == 1))
+        worker = threading.Thread(target=in_threads, args=(app, lambda: let_go(taken)))
+        worker.start()
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watch:
+            until = time.monotonic() + 60
+            while not watch.scalar(waits):
+                assert time.monotonic() < until, "the worker waits for nobody"
+                time.sleep(0.01)
+        save.execute(touch.where(OutboxRow.object_id == 2))
+        save.execute(touch.where(OutboxRow.object_id == 3))
+        save.commit()
+        worker.join(60)
+    assert not worker.is_alive()
+    assert db.session.scalars(select(OutboxRow.leased_by).where(OutboxRow.leased_by.is_not(None))).all() == []

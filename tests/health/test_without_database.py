@@ -1,6 +1,8 @@
 """A database that does not answer: pages and the API say so with 503 and a sentence, and nothing fails with 500."""
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from portal.app import create_app
 from portal.settings import Settings
@@ -41,3 +43,20 @@ def test_the_api_says_it_in_its_one_shape(client):
     assert answer.json["error"]["code"] == "unavailable"
     assert "The database cannot be reached" in answer.json["error"]["message"]
     assert client.get("/readyz").status_code == 503
+
+
+def test_a_connection_that_was_closed_costs_nobody_a_finished_answer(app, monkeypatch):
+    """PostgreSQL restarts between the last query of a request and the end of its connection."""
+    gone = OperationalError("ROLLBACK", {}, Exception("terminating connection due to administrator command"))
+    closed = []
+
+    def close(session):
+        closed.append(session)
+        raise gone
+
+    client = app.test_client()
+    monkeypatch.setattr(Session, "close", close)
+    answer = client.get("/api/v1/suggest?q=light")
+    assert (answer.status_code, bool(closed)) == (200, True)
+    monkeypatch.undo()
+    assert client.get("/api/v1/suggest?q=light").status_code == 200
