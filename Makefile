@@ -21,6 +21,7 @@ help:
 	@echo 'make translations   put new texts into the Chinese catalogue and compile it'
 	@echo 'make migration MESSAGE=…   a migration for what the models say and the migrations do not'
 	@echo 'make screenshots   take the pictures of the README anew'
+	@echo 'make degrading     take the pictures of what people see when parts fail'
 	@echo 'make vendor     fetch and rebuild what static/vendor takes from npm packages'
 	@echo 'make install    the virtual environment in .venv alone'
 	@echo 'make install-production   the same without what only developers need'
@@ -101,6 +102,11 @@ templates: install
 screenshots: servers
 	$(BIN)/python -m docs.screenshots
 
+# The pictures of docs/degrading.md, of a portal whose parts are taken away one after the other.
+.PHONY: degrading
+degrading: servers
+	$(BIN)/python -m docs.degrading_pictures
+
 # make migration MESSAGE='articles have a colour': what the models say and the migrations do not yet.
 .PHONY: migration
 migration: install
@@ -120,7 +126,8 @@ format: install
 bench: servers
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-# The long form, on each setup in turn: an hour or more each. One alone: make drill DRILLS=cluster FAULTS=20 WRITES=5000
+# The long form, on each setup in turn, half an hour or more each, and one table of all verdicts at the end; build/drill.jsonl
+# keeps them (python -m tests.drills --table build/drill.jsonl). One alone: make drill DRILLS=cluster FAULTS=20 WRITES=5000
 DRILLS ?= embedded production cluster
 FAULTS ?= 100
 WRITES ?= 50000
@@ -128,6 +135,5 @@ SEED ?= 20
 .PHONY: drill
 drill: servers
 	DRILL_S=60 $(PYTEST) --capture=no tests/drills/test_locks.py
-	for setup in $(DRILLS); do \
-	    $(BIN)/python -m tests.drills --long --setup $$setup --seed $(SEED) --faults $(FAULTS) --writes $(WRITES) || exit 1; \
-	done
+	$(BIN)/python -m tests.drills --long --setup $(DRILLS) --seed $(SEED) --faults $(FAULTS) --writes $(WRITES) \
+	    --import-share 0.6 --report build/drill.jsonl

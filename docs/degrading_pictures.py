@@ -1,7 +1,7 @@
 """Makes the pictures of docs/degrading.md: a portal with the demo content whose parts fail one after the other.
 
-`make degrading` runs it. PostgreSQL, OpenSearch and the portal are started in a temporary folder; between the portal and
-OpenSearch lies the drills' wire, which can be cut, slow and refusing. Queue and mail server are away all the time.
+`make degrading` runs it. PostgreSQL, OpenSearch and the portal are started in a temporary folder; between the portal
+and OpenSearch lies the drills' wire, which can be cut, slow and refusing. Queue and mail server are away all the time.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class Stage:
 
     @property
     def address(self) -> str:
+        """Where the portal is."""
         return f"http://127.0.0.1:{self._port}"
 
     def sign_in(self, browser: Browser, role: str) -> Page:

@@ -5,6 +5,7 @@ write lock at its first write and not before, so that writers queue on the busy 
 """
 
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -32,6 +33,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, registry
 
 BUSY_TIMEOUT_S = 30
+SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.003, 0.02
 READING = ("SELECT", "PRAGMA", "EXPLAIN")
 
 
@@ -145,4 +147,26 @@ def _begin_at_first_write(
     else:
         is_write = not words.startswith(READING)
     if is_write:
-        cursor.execute("BEGIN IMMEDIATE")
+        _take_write_lock(cursor)
+
+
+def _take_write_lock(cursor: Any) -> None:
+    """Begin, in turn with other writers: the longer one has waited, the more often it asks.
+
+    SQLite's own waiting does the opposite, so that whoever comes last is served first, and somebody waits for ever.
+    """
+    began = time.monotonic()
+    cursor.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                waited_s = time.monotonic() - began
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited_s > BUSY_TIMEOUT_S:
+                    raise
+                time.sleep(max(SHORTEST_PAUSE_S, LONGEST_PAUSE_S - waited_s / 100))
+            else:
+                return
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")

@@ -1,6 +1,7 @@
 """`casebook doctor`: looks at everything that can be wrong with an installation, and says what to do about it."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed
 from portal.extensions import db, now
-from portal.health.state import is_migrated
+from portal.health.state import LAST_BACKUP, backup_age_s, is_migrated
 from portal.mail import messages
 from portal.mail.models import Message
 from portal.outbox import OutboxRow
@@ -31,6 +32,7 @@ from portal.search.models import Heartbeat
 from portal.settings import Settings, SettingsError
 
 SMALLEST_DISK = 500 * 1000 * 1000
+OLDEST_BACKUP = timedelta(hours=26)
 SILENCE = timedelta(minutes=1)
 """A worker gives a sign of life every few seconds; after this it is gone."""
 MOST_BREAKS = 5
@@ -71,6 +73,7 @@ def examine() -> Iterator[Finding]:
         return
     with app.app_context():
         yield _disk(settings)
+        yield _backup(settings)
         database = _database()
         yield database
         if database.is_well:
@@ -105,6 +108,18 @@ def _disk(settings: Settings) -> Finding:
         return ill("disk", f"{settings.data_dir} cannot be read ({error.strerror}). Run `casebook init`.")
     sentence = f"{free / 1e9:.1f} GB are free in {settings.data_dir}."
     return well("disk", sentence) if free >= SMALLEST_DISK else ill("disk", f"{sentence} Make room.")
+
+
+def _backup(settings: Settings) -> Finding:
+    age_s = backup_age_s(settings)
+    noting = f"Let what makes backups touch {settings.data_dir / LAST_BACKUP} once one is whole."
+    if age_s == math.inf:
+        sentence = f"No backup was ever noted. {noting}"
+        return ill("backup", sentence) if settings.is_production else well("backup", sentence)
+    sentence = f"The last backup was noted {age_s / 3600:.0f} hours ago."
+    return (
+        well("backup", sentence) if age_s <= OLDEST_BACKUP.total_seconds() else ill("backup", f"{sentence} Look why.")
+    )
 
 
 def _database() -> Finding:

@@ -28,6 +28,8 @@ from portal.search.models import Heartbeat, SearchLog
 from portal.search.results import EngineHealth
 from portal.settings import Settings
 
+LAST_BACKUP = "last_backup"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
@@ -66,6 +68,15 @@ def is_migrated() -> bool:
         return MigrationContext.configure(connection).get_current_revision() == head
 
 
+def backup_age_s(settings: Settings) -> float:
+    """Return how long ago a backup was noted: whatever makes backups touches a file once one is whole."""
+    try:
+        noted = (settings.data_dir / LAST_BACKUP).stat().st_mtime
+    except OSError:
+        return float("inf")
+    return max(0.0, now().timestamp() - noted)
+
+
 def _engine_health() -> EngineHealth:
     try:
         return engine().health()
@@ -99,6 +110,8 @@ class Parts(Collector):
         silent = (at - last).total_seconds() if last else float("inf")
         yield GaugeMetricFamily("casebook_worker_silent_seconds", "Since a worker's last sign of life", value=silent)
         yield from self._disk()
+        age_s = backup_age_s(current_app.extensions["casebook.settings"])
+        yield GaugeMetricFamily("casebook_backup_age_seconds", "Since the last backup that was noted", value=age_s)
         yield from self._searches()
 
     def _disk(self) -> Iterator[Metric]:

@@ -17,10 +17,11 @@ from portal.access import Viewer
 from portal.attachments import attachments
 from portal.customers import points
 from portal.declared import looked_for
-from portal.errors import Invalid, Missing
+from portal.errors import Conflict, Invalid, Missing
 from portal.extensions import db, now
 from portal.mail import messages
 from portal.service.models import Entry, Record
+from portal.service.reading import load_timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,28 @@ def commit(record: Record, action: str, *, by: Viewer, **details: Any) -> None:
     audit.append(action, by=by, kind="record", object_id=record.id, details=details)
     db.session.commit()
     outbox.nudge()
+
+
+def require_seen(record: Record, by: Viewer, seen: int | None, words: str) -> None:
+    """Raise `Conflict` when somebody else wrote something, which `by` may read, after the entry that `by` saw last.
+
+    Asked behind the lock, so that nothing slips in between.  Without `seen` nothing is asked.
+    """
+    if seen is None:
+        return
+    newer = [
+        entry.id
+        for entry in load_timeline(by, record)
+        if entry.id > seen
+        and entry.kind in ("reply", "note", "attachment")
+        and (entry.by_id is None or entry.by_id != by.user_id)
+    ]
+    if newer:
+        raise Conflict(
+            _("Somebody answered while you were writing. Read it, and send your answer again."),
+            current={"entries": newer},
+            given={"body": words},
+        )
 
 
 def submission_key(by: Viewer, submission: str | None) -> str | None:

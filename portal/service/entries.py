@@ -8,12 +8,11 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.access import Permission, Viewer
 from portal.declared import Check, text
-from portal.errors import Conflict, Invalid
+from portal.errors import Invalid
 from portal.extensions import db
-from portal.service.changing import Upload, attach, changing, commit, enter, mail_asker, submission_key
+from portal.service.changing import Upload, attach, changing, commit, enter, mail_asker, require_seen, submission_key
 from portal.service.fields import LONGEST_TEXT
 from portal.service.models import Entry, Record
-from portal.service.reading import load_timeline
 from portal.service.states import move_after_reply
 
 
@@ -84,8 +83,7 @@ def _answer(
                 if made is not None:
                     db.session.rollback()
                     return made
-            if seen is not None and (newer := load_newer(by, record, seen)):
-                raise _answered(newer, body)
+            require_seen(record, by, seen, body)
             entry = enter(record, by, kind, body=body, is_internal=kind == "note", submission=key)
             if kind == "reply":
                 move_after_reply(record, by, state)
@@ -98,24 +96,6 @@ def _answer(
             {"body": _("This form was used for another record. Reload the page and send it again.")}
         ) from None
     return entry
-
-
-def load_newer(viewer: Viewer, record: Record, seen: int) -> Sequence[Entry]:
-    """Return the answers, notes and files of others that came after an entry and that this viewer may read."""
-    said = ("reply", "note", "attachment")
-    return [
-        entry
-        for entry in load_timeline(viewer, record)
-        if entry.id > seen and entry.kind in said and (entry.by_id is None or entry.by_id != viewer.user_id)
-    ]
-
-
-def _answered(newer: Sequence[Entry], body: str) -> Conflict:
-    return Conflict(
-        _("Somebody answered while you were writing. Read it, and send your answer again."),
-        current={"entries": [entry.id for entry in newer]},
-        given={"body": body},
-    )
 
 
 def _body(body: object, *, required: bool) -> str:

@@ -200,6 +200,7 @@ class BulkForm(FlaskForm):
 class ResolutionForm(FlaskForm):
     """What solved it."""
 
+    seen = HiddenField()
     resolution = TextAreaField(
         _("What solved it?"), [InputRequired()], description=_("The customer reads this, and later cases find it.")
     )

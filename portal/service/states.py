@@ -8,7 +8,7 @@ from portal.access import Permission, Viewer
 from portal.declared import Check, text
 from portal.errors import Invalid
 from portal.extensions import db, now
-from portal.service.changing import changing, commit, enter, mail_asker
+from portal.service.changing import changing, commit, enter, mail_asker, require_seen
 from portal.service.fields import LONGEST_TEXT
 from portal.service.links import put_link, readable_article
 from portal.service.models import STATES, Record
@@ -45,12 +45,16 @@ def change_state(record: Record, *, by: Viewer, state: str) -> Record:
     return record
 
 
-def resolve(record: Record, *, by: Viewer, resolution: str, article_id: int | None = None) -> Record:
+def resolve(
+    record: Record, *, by: Viewer, resolution: str, article_id: int | None = None, seen: int | None = None
+) -> Record:
     """Write down what solved a record, link the article that helped, and move it to resolved.
 
-    Commits all of it with the entry, the outbox row, the mail to whoever asked and an audit entry.
+    Commits all of it with the entry, the outbox row, the mail to whoever asked and an audit entry.  `seen` is the
+    newest entry that the writer had before them, 0 for none.
 
     Raises:
+        Conflict: somebody else answered after `seen`; nothing was written.
         Forbidden: the viewer does not work on records.
         Invalid: the text cannot be used, there is no such article, or the record is closed.
         Missing: the record was deleted in between.
@@ -61,6 +65,7 @@ def resolve(record: Record, *, by: Viewer, resolution: str, article_id: int | No
     article = check.read("article_id", readable_article, article_id, by)
     check.finish()
     with changing(record, by) as record:
+        require_seen(record, by, seen, clean or "")
         solve(record, by, clean or "")
         if article is not None:
             put_link(record, by, article)

@@ -243,6 +243,8 @@ class RecordPage:
     colleagues: Sequence[presence.Colleague] = ()
     newer: Sequence[Entry] = ()
     """What others wrote while this viewer was writing: shown before their answer is sent."""
+    is_resolving: bool = False
+    """The answer that is not sent yet is a resolution."""
     presence_every_s: int = 0
     customer: Customer | None = None
     reach: Sequence[contacts.ContactDraft] = ()
@@ -270,9 +272,12 @@ def _record_page(
     entry_form = entry_form or EntryForm(formdata=None)
     entry_form.state.choices = as_choices([*stay, *following])
     timeline = reading.load_timeline(viewer, record)
-    if newer or not entry_form.seen.data:
-        # Read anew, it has all been seen.  A refused form keeps what it began from, so that nothing slips past.
-        entry_form.seen.data = str(max((entry.id for entry in timeline), default=0))
+    is_resolving = bool(newer) and resolution_form is not None
+    resolution_form = resolution_form or ResolutionForm(formdata=None, data={"resolution": record.resolution})
+    for form in (entry_form, resolution_form):
+        if newer or not form.seen.data:
+            # Read anew, it has all been seen.  A refused form keeps what it began from, so that nothing slips past.
+            form.seen.data = str(max((entry.id for entry in timeline), default=0))
     common: dict[str, Any] = {
         "record": record,
         "entries": timeline,
@@ -281,7 +286,7 @@ def _record_page(
         "linked": reading.load_linked(viewer, record),
         "next_states": following,
         "entry_form": entry_form,
-        "resolution_form": resolution_form or ResolutionForm(formdata=None, data={"resolution": record.resolution}),
+        "resolution_form": resolution_form,
     }
     if not viewer.is_staff:
         return render_template("service/conversation.html", page=RecordPage(**common))
@@ -293,6 +298,7 @@ def _record_page(
         staff=staff_choices(),
         colleagues=presence.load_colleagues(viewer, record),
         newer=newer,
+        is_resolving=is_resolving,
         presence_every_s=presence.EVERY_S,
     )
     return render_template("service/record.html", page=page, beside=None)
@@ -336,11 +342,16 @@ def add_entry(number: str) -> ResponseReturnValue:
         show_errors(form, invalid)
         return _record_page(record, entry_form=form), 422
     except Conflict as conflict:
-        record = reading.get_readable(viewer, number)
-        ids = conflict.current["entries"]
-        newer = [entry for entry in reading.load_timeline(viewer, record) if entry.id in ids]
-        return _record_page(record, entry_form=form, newer=newer), 409
+        return _answered_page(number, conflict, entry_form=form)
     return _to(record, anchor=f"entry-{entry.id}")
+
+
+def _answered_page(number: str, conflict: Conflict, **forms: Any) -> ResponseReturnValue:
+    """Show a record with what others wrote meanwhile above the form that was not sent."""
+    record = reading.get_readable(current_viewer(), number)
+    ids = conflict.current["entries"]
+    newer = [entry for entry in reading.load_timeline(current_viewer(), record) if entry.id in ids]
+    return _record_page(record, newer=newer, **forms), 409
 
 
 def _seen(typed: str | None) -> int | None:
@@ -373,10 +384,13 @@ def add_resolution(number: str) -> ResponseReturnValue:
             by=viewer,
             resolution=form.resolution.data or "",
             article_id=form.article_id.data or None,
+            seen=_seen(form.seen.data),
         )
     except Invalid as invalid:
         show_errors(form, invalid)
         return _record_page(record, resolution_form=form), 422
+    except Conflict as conflict:
+        return _answered_page(number, conflict, resolution_form=form)
     flash(gettext("%(number)s is resolved.", number=record.number), "success")
     return _to(record)
 

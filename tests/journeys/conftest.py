@@ -9,7 +9,7 @@ from wsgiref.types import WSGIApplication
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -27,6 +27,9 @@ from tests.pages.style_guide import make_guide
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
+# A page on a busy machine may take long; what is waited for is what happens, not how soon.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -120,6 +123,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         )
         contexts.append(context)
         context.add_cookies([{"name": name, "value": value, "url": url} for name, value in (cookies or {}).items()])
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         page.on("pageerror", lambda error: mistakes.append(str(error)))
         page.on(

@@ -44,6 +44,7 @@ TOLD_APART = {
     ("DetailsForm", "product_id"): OPEN,
     ("DetailsForm", "category_id"): OPEN,
     ("DetailsForm", "customer_id"): OPEN,
+    ("BulkForm", "number"): OPEN,
     ("ArticleIn", "category"): OPEN,
     ("ArticleIn", "products"): OPEN,
     ("ArticleIn", "external_id"): "a name of the caller's own making",

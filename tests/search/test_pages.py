@@ -151,6 +151,7 @@ def test_without_an_engine_titles_are_searched_and_it_is_said(filled, app, peopl
     page = ann.get("/search?q=printer")
     assert page.status_code == 200
     assert "Search is limited at the moment" in page.text
+    assert "Best match" not in page.text, "nothing ranks, so no order is offered"
     assert client_for(people.carol).get("/api/v1/search?q=internal+repair").json["total"] == 1
     assert ann.get("/api/v1/search?q=internal+repair").json["total"] == 0
     assert ann.get("/").status_code == 200

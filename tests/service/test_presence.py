@@ -148,6 +148,23 @@ def test_an_answer_over_a_newer_one_is_held_back_with_both_in_sight(people, clie
     assert "As Dora says." in carol.get(at).text
 
 
+def test_a_resolution_over_a_newer_answer_is_held_back_too(people, client_for, asked, at):
+    carol = client_for(people.carol)
+    seen = seen_by(carol.get(at))
+    entries.reply(asked, by=people.alice.viewer, body="It smokes now!")
+    answer = carol.post(at + "/resolution", data={"resolution": "Turned it on.", "seen": seen})
+    assert answer.status_code == 409
+    assert "While you wrote, Alice answered" in answer.text
+    assert answer.text.count("It smokes now!") == 2
+    assert ">Turned it on.</textarea>" in answer.text.replace("\r\n", "")
+    db.session.refresh(asked)
+    assert asked.state == "new"
+    again = carol.post(at + "/resolution", data={"resolution": "Replaced it.", "seen": seen_by(answer)})
+    assert again.status_code == 303
+    db.session.refresh(asked)
+    assert (asked.state, asked.resolution) == ("resolved", "Replaced it.")
+
+
 def test_ones_own_answer_and_a_change_of_state_hold_nothing_back(people, asked):
     entries.reply(asked, by=people.carol.viewer, body="One", state="waiting", seen=0)
     entries.reply(asked, by=people.carol.viewer, body="Two", seen=0)

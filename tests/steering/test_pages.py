@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from portal.extensions import db
+from portal.knowledge import articles
 from portal.search.models import SearchLog
 from portal.steering import previews, rules, synonyms
 from portal.steering.in_force import GuidanceInForce
@@ -67,6 +68,53 @@ def test_broken_lines_stay_in_the_form_with_their_faults(people: People, client_
         dora.post("/steering/synonyms/lines", data={"lines": "one, two\na => b", "is_active": "y"}).status_code == 303
     )
     assert [rule.words for rule in synonyms.load_active()] == ["one", "a"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("good, fine\nalone", "Line 2: &#39;alone&#39; is one word alone"),
+        ("a => b => c", "Line 1: &#39;a =&gt; b =&gt; c&#39; has more than one arrow"),
+        ("a, b => c", "Line 1: Write one word or phrase before the arrow."),
+        ("a => a", "Line 1: A word cannot be its own synonym. Take a out of the list."),
+        ("a => b\nb => a", "Line 2: Another rule leads from a back to these words."),
+        ("a => b\nb => c\nc => a", "Line 3: With this, the rules lead in a circle: c → a → b → c."),
+        ("a, b\nb, a", "Line 2: There is such a rule already."),
+        ("x" * 1001 + ", y", "Line 1: This is longer than 1000 characters."),
+    ],
+)
+def test_a_broken_line_and_a_loop_are_refused_by_name(people: People, client_for: Any, lines: str, told: str) -> None:
+    answer = client_for(people.dora).post("/steering/synonyms/lines", data={"lines": lines, "is_active": "y"})
+    assert answer.status_code == 422
+    assert told in answer.text
+    assert db.session.query(Synonym).count() == 0
+
+
+def test_a_loop_is_refused_by_name_in_the_form_of_one_rule(people: People, client_for: Any) -> None:
+    dora = client_for(people.dora)
+    for words, others in (("lid", "cover"), ("cover", "cap")):
+        given = {"words": words, "others": others, "is_active": "y"}
+        assert dora.post("/steering/synonyms", data=given).status_code == 303
+    refused = dora.post("/steering/synonyms", data={"words": "cap", "others": "lid", "is_active": "y"})
+    assert refused.status_code == 422
+    assert "cap → lid → cover → cap" in refused.text
+
+
+def test_a_pin_to_a_deleted_article_is_refused_by_name(people: People, client_for: Any, library: Library) -> None:
+    article = library.write("Warranty")
+    number, slug, dora = article.id, article.slug, client_for(people.dora)
+    given = {"action": "pin", "words": "warranty", "is_exact": "y", "reason": "x", "is_active": "y"}
+    assert dora.post("/steering/rules", data=given | {"article": slug}).status_code == 303
+    rule = db.session.query(SearchRule).one()
+    articles.delete(article, by=people.fred.viewer)
+    for named in (slug, str(number), f"article:{number}"):
+        refused = dora.post("/steering/rules", data=given | {"words": "another", "article": named})
+        assert refused.status_code == 422
+        assert f"There is no article &#39;{named}&#39;, or it was deleted." in refused.text
+    assert "Its article was deleted" in dora.get("/steering/rules").text
+    dora.post(f"/steering/rules/{rule.id}/deactivation")
+    told = dora.post(f"/steering/rules/{rule.id}/activation", follow_redirects=True).text
+    assert "This article was deleted. Choose another one, or remove the rule." in told
 
 
 def test_pins_and_hides(people: People, client_for: Any, library: Library) -> None:
