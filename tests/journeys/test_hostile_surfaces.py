@@ -121,7 +121,7 @@ def signed_in(app: Flask, poisoned: Library, open_page: Open) -> Iterator[Callab
     with serving(app) as url:
 
         def note(request: Request) -> None:
-            if not request.url.startswith((url, "data:", "blob:", "about:")):
+            if not request.url.startswith((url, "data:", "blob:", "about:", "mailto:", "tel:")):
                 foreign.append(request.url)
 
         def sign_in(email: str) -> tuple[Page, str]:
