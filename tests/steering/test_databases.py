@@ -8,7 +8,18 @@ from sqlalchemy.exc import IntegrityError
 from portal.extensions import db
 from portal.search.models import SearchLog
 from portal.settings import Settings
-from portal.steering import configurations, journal, judgements, judging, measurements, previews, rules, synonyms, work
+from portal.steering import (
+    configurations,
+    journal,
+    judgements,
+    judging,
+    measurements,
+    preferences,
+    previews,
+    rules,
+    synonyms,
+    work,
+)
 from portal.steering.in_force import read
 from portal.steering.models import Configuration, SearchRule
 from tests.library import Library
@@ -64,6 +75,12 @@ def test_the_whole_way(library: Library, people: People) -> None:
     assert judging.load_progress(made, most=5)[0].relevant == 2
     assert judging.find_next(query) is None
     titles = configurations.save(None, by=by, changes={"name": "Titles", "weights": {"title": 9.0}})
+    other, pair = judgements.add_query(made, by=by, text="lid"), preferences.Pair.of(titles, None)
+    preferences.prefer(query, pair, preferences.OTHER, by=by)
+    assert preferences.find_next(other, pair, by=by) is None
+    assert preferences.find_next(query, pair, by=by) == other
+    (outcome,) = preferences.load_outcomes()
+    assert (outcome.wins, outcome.losses, outcome.ties, outcome.is_current) == (1, 0, 0, True)
     configurations.request_comparison(titles, engine_name="embedded", by=by)
     while measurements.load_open():
         work.go_on()
@@ -77,4 +94,5 @@ def test_the_whole_way(library: Library, people: People) -> None:
         db.session.commit()
     db.session.rollback()
     judgements.delete_set(made, by=by)
+    assert preferences.load_outcomes() == []
     assert measurements.load_names() == ["Readers"]
