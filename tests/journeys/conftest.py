@@ -16,6 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 import portal.app
 from indexer import rebuild, sync
 from indexer.rebuild import Rebuild
+from portal import audit
 from portal.accounts import sessions
 from portal.accounts.models import User
 from portal.demo.load import load_demo
@@ -91,6 +92,8 @@ def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         work.let_go()
         sync.drain(writer, "journeys")
         writer.close()
+        # A line of many small facts, which a phone must break.
+        audit.append("thing.done", by=None, details={f"detail {number}": "some words" for number in range(12)})
         serializer = app.session_interface.get_signing_serializer(app)
         cookies: dict[str, dict[str, str]] = {"anonymous": {}}
         for user in db.session.scalars(select(User)).all():

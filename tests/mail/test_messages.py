@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from aiosmtpd.controller import Controller
 
+from portal import extensions
 from portal.extensions import db
 from portal.mail import messages, transport
 from portal.mail.models import Message
@@ -69,7 +70,8 @@ def queue(recipient="alice@example.com", **more):
 
 def later(monkeypatch, **span):
     real = messages.now
-    monkeypatch.setattr(messages, "now", lambda: real() + timedelta(**span))
+    for module in (messages, extensions):
+        monkeypatch.setattr(module, "now", lambda: real() + timedelta(**span))
 
 
 def test_a_mail_arrives_in_its_language(app, to_sink):
