@@ -225,7 +225,15 @@ class Redis:
         """Start the server and wait until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         keep = ["--appendonly", "yes", "--appendfsync", "always"] if self._durable else ["--appendonly", "no"]
-        command = [self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command: list[str | Path] = [
+            self._program,
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.folder),
+        ]
         self._child = Child(
             [*command, "--save", "", "--daemonize", "no", *keep], log=self.folder / "redis.log", cwd=self.folder
         )

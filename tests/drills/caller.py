@@ -71,6 +71,7 @@ class Caller:
         if connection is not None and (began - self._used_at[port] > IDLE_S or is_hung_up(connection)):
             connection.close()
             connection = None
+        is_repeatable = connection is not None and (method == "GET" or "Idempotency-Key" in headers)
         if connection is None:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=self._timeout_s)
             self._connections[port] = connection
@@ -79,8 +80,11 @@ class Caller:
             # A connection that is to be closed leaves its socket to the answer alone.
             with closing(connection.getresponse()) as answer:
                 text = answer.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             self._connections.pop(port).close()
+            # A server may close a kept connection at the very moment when it is used again: clients begin a new one.
+            if is_repeatable and isinstance(error, ConnectionResetError | BrokenPipeError):
+                return self._send(port, method, path, content, headers)
             raise
         self._used_at[port] = time.monotonic()
         if cookie := answer.getheader("set-cookie"):

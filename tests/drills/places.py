@@ -82,8 +82,11 @@ class Place:
 
     def restart(self, name: str) -> None:
         """Ask it to end in order; it is started again."""
+        pids = self.wait_for_pids(name)
         with suppress(ProcessLookupError):
-            os.kill(self.wait_for_pids(name)[0], signal.SIGTERM)
+            os.kill(pids[0], signal.SIGTERM)
+        # Until the last of them has ended, its answers look like those of a successor.
+        wait_for(lambda: not any(is_running(pid) for pid in pids), timeout_s=RECOVERY_S)
 
     @contextmanager
     def stopped(self, name: str) -> Iterator[None]:

@@ -233,6 +233,7 @@ def test_no_error_tells_the_password() -> None:
         engine.search(ASKED)
     assert "hush" not in str(down.value)
     assert "hush" not in engine.health().detail
+    engine.close()
 
 
 def test_name_and_password_and_certificate_reach_the_client(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import weakref
 from collections.abc import Callable
 
 from portal.search.engine import EngineError
@@ -38,26 +39,37 @@ class Breaker:
             if self._is_open or self._over.is_set():
                 return
             self._is_open = True
-        threading.Thread(target=self._watch, daemon=True, name="engine watch").start()
+        watch = threading.Thread(target=_watch, args=(weakref.ref(self), self._wait), daemon=True, name="engine watch")
+        watch.start()
 
     def close(self) -> None:
         """Ask no more."""
         self._over.set()
 
-    def _watch(self) -> None:
-        pause_s = FIRST_PAUSE_S
-        while not self._wait(pause_s):
-            try:
-                self._probe()
-            except EngineError:
-                pause_s = PAUSE_S
-                continue
-            except Exception:
-                log.exception("The search engine could not be asked; it is asked again.")
-                pause_s = PAUSE_S
-                continue
-            with self._lock:
-                self._is_open = False
+    def look(self) -> bool:
+        """Ask the engine; return whether readers may ask it again."""
+        try:
+            self._probe()
+        except EngineError:
+            return False
+        except Exception:
+            log.exception("The search engine could not be asked; it is asked again.")
+            return False
+        with self._lock:
+            self._is_open = False
+        return True
+
+
+def _watch(found: weakref.ref[Breaker], wait: Callable[[float], bool]) -> None:
+    """Look again and again until the engine answers, or until nobody holds the breaker any more."""
+    pause_s = FIRST_PAUSE_S
+    while not wait(pause_s):
+        breaker = found()
+        if breaker is None:
+            return
+        if breaker.look():
             if pause_s == PAUSE_S:
                 log.info("The search engine answers again.")
             return
+        pause_s = PAUSE_S
+        del breaker
