@@ -15,7 +15,6 @@ from werkzeug.routing import Rule
 import portal.app
 from portal import outbox
 from portal.extensions import db
-from portal.search.current import EXTENSION
 from portal.settings import Settings
 from tests.moulds import FILLING, Filling, Moulds, settings_in
 from tests.people import Browser, People, make_people
@@ -49,9 +48,6 @@ def app(request: pytest.FixtureRequest, settings: Settings, moulds: Moulds) -> I
         if not settings.is_sqlite:
             db.create_all()
         yield made
-        # The engine's thread would go on asking for a server that is down.
-        if engine := made.extensions.get(EXTENSION):
-            engine.close()
         db.session.remove()
         db.engine.dispose()
 
