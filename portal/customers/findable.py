@@ -1,18 +1,17 @@
 """What the search asks of customer profiles: which may still be read, and which names hold some words."""
 
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, select
 
 from portal import access
 from portal.access import Viewer
 from portal.customers.models import Customer
 from portal.extensions import db
 from portal.search.results import Hit
-from portal.search.sources import READERS_AT_A_TIME, Source, Standing
+from portal.search.sources import Source, Standing, make_readable_ids
 from portal.search.titles import holds_words, load_newest
 
 
@@ -21,14 +20,7 @@ def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
     return select(*(columns or (Customer,))).select_from(Customer).where(access.customer_condition(viewer))
 
 
-def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
-    """Return those of the ids that the viewer may read now."""
-    return set(db.session.scalars(_select_readable_ids(viewer), {"ids": list(ids)}))
-
-
-@lru_cache(maxsize=READERS_AT_A_TIME)
-def _select_readable_ids(viewer: Viewer) -> Select[Any]:
-    return select_readable(viewer, Customer.id).where(Customer.id.in_(bindparam("ids", expanding=True)))
+readable_ids = make_readable_ids(select_readable, Customer.id)
 
 
 def find_titles(

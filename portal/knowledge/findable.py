@@ -1,18 +1,17 @@
 """What the search asks of articles: which may still be read, and which titles hold some words."""
 
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import ColumnElement, Select, bindparam, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from portal import access
 from portal.access import Viewer
 from portal.extensions import db
 from portal.knowledge.models import KINDS, Article
 from portal.search.results import Hit
-from portal.search.sources import READERS_AT_A_TIME, Source, Standing
+from portal.search.sources import Source, Standing, make_readable_ids
 from portal.search.titles import holds_words, load_newest
 from portal.vocabulary.models import Category
 
@@ -34,14 +33,7 @@ def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
     return select(*(columns or (Article,))).select_from(Article).outerjoin(Article.category).where(readable(viewer))
 
 
-def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
-    """Return those of the ids that the viewer may read now."""
-    return set(db.session.scalars(_select_readable_ids(viewer), {"ids": list(ids)}))
-
-
-@lru_cache(maxsize=READERS_AT_A_TIME)
-def _select_readable_ids(viewer: Viewer) -> Select[Any]:
-    return select_readable(viewer, Article.id).where(Article.id.in_(bindparam("ids", expanding=True)))
+readable_ids = make_readable_ids(select_readable, Article.id)
 
 
 def find_titles(

@@ -5,12 +5,15 @@ Search lies below the features that own articles, records and customers, so they
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import cast
+from functools import lru_cache
+from typing import Any, cast
 from urllib.parse import unquote
 
 from flask import Flask, current_app
+from sqlalchemy import Select, bindparam
 
 from portal.access import Viewer
+from portal.extensions import db
 from portal.search.results import Hit
 
 READERS_AT_A_TIME = 256
@@ -31,6 +34,9 @@ def _unknown(_: object) -> None:
     return None
 
 
+ReadableIds = Callable[[Viewer, Collection[int]], set[int]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """One indexed model.
@@ -42,10 +48,24 @@ class Source:
     """
 
     kind: str
-    readable_ids: Callable[[Viewer, Collection[int]], set[int]]
+    readable_ids: ReadableIds
     find_titles: Callable[[Viewer, Collection[str], Collection[str], int, int], tuple[int, list[Hit]]]
     standing: Callable[[int], Standing | None] = _unknown
     look_up: Callable[[str], int | None] = _unknown
+
+
+def make_readable_ids(select_readable: Callable[[Viewer, Any], Select[Any]], column: Any) -> ReadableIds:
+    """Make a source's `readable_ids` of what begins a query over the rows a viewer may read, and their id column."""
+
+    @lru_cache(maxsize=READERS_AT_A_TIME)
+    def select_ids(viewer: Viewer) -> Select[Any]:
+        return select_readable(viewer, column).where(column.in_(bindparam("ids", expanding=True)))
+
+    def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
+        """Return those of the ids that the viewer may read now."""
+        return set(db.session.scalars(select_ids(viewer), {"ids": list(ids)}))
+
+    return readable_ids
 
 
 Labels = Callable[[Collection[str], str], Mapping[str, str]]

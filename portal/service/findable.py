@@ -1,17 +1,16 @@
 """What the search asks of service records: which may still be read, and which subjects hold some words."""
 
 from collections.abc import Collection
-from functools import lru_cache
 from typing import Any
 
 from markupsafe import escape
-from sqlalchemy import ColumnElement, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from portal import access
 from portal.access import Viewer
 from portal.extensions import db
 from portal.search.results import Hit
-from portal.search.sources import READERS_AT_A_TIME, Source, Standing
+from portal.search.sources import Source, Standing, make_readable_ids
 from portal.search.titles import holds_words, load_newest
 from portal.service.models import Record
 
@@ -26,14 +25,7 @@ def select_readable(viewer: Viewer, *columns: Any) -> Select[Any]:
     return select(*(columns or (Record,))).select_from(Record).where(readable(viewer))
 
 
-def readable_ids(viewer: Viewer, ids: Collection[int]) -> set[int]:
-    """Return those of the ids that the viewer may read now."""
-    return set(db.session.scalars(_select_readable_ids(viewer), {"ids": list(ids)}))
-
-
-@lru_cache(maxsize=READERS_AT_A_TIME)
-def _select_readable_ids(viewer: Viewer) -> Select[Any]:
-    return select_readable(viewer, Record.id).where(Record.id.in_(bindparam("ids", expanding=True)))
+readable_ids = make_readable_ids(select_readable, Record.id)
 
 
 def find_titles(
