@@ -8,8 +8,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Select, bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
@@ -32,17 +33,20 @@ class Span:
 SHORT = Span(idle=timedelta(hours=12), whole=timedelta(days=2))
 LONG = Span(idle=timedelta(days=14), whole=timedelta(days=60))
 
-# Every page asks, so the statement is made once.
-_LIVING = (
-    select(UserSession)
-    .join(UserSession.user)
-    .options(contains_eager(UserSession.user))
-    .where(
-        UserSession.token_hash == bindparam("token_hash"),
-        UserSession.epoch == User.epoch,
-        UserSession.expires_at > bindparam("now", type_=UserSession.expires_at.type),
-        User.is_active,
+
+def select_by_token(model: type[UserSession] | type[APIToken]) -> Select[Any]:
+    """Select what a token opens by its hash, `token_hash`: only in its active owner's present epoch."""
+    return (
+        select(model)
+        .join(model.user)
+        .options(contains_eager(model.user))
+        .where(model.token_hash == bindparam("token_hash"), model.epoch == User.epoch, User.is_active)
     )
+
+
+# Every page asks, so the statement is made once.
+_LIVING = select_by_token(UserSession).where(
+    UserSession.expires_at > bindparam("now", type_=UserSession.expires_at.type)
 )
 
 

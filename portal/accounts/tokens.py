@@ -3,14 +3,13 @@
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import contains_eager
 
 from portal import audit
 from portal.access import Viewer
 from portal.accounts.models import APIToken, OneTimeToken, User
-from portal.accounts.sessions import SEEN_EVERY, TOKEN_BYTES, digest
+from portal.accounts.sessions import SEEN_EVERY, TOKEN_BYTES, digest, select_by_token
 from portal.extensions import db, now
 
 PREFIX = "cb_"
@@ -22,17 +21,7 @@ LIFETIMES = {
 }
 
 # Every request of a program asks, so the statement is made once.
-_VALID = (
-    select(APIToken)
-    .join(APIToken.user)
-    .options(contains_eager(APIToken.user))
-    .where(
-        APIToken.token_hash == bindparam("token_hash"),
-        APIToken.epoch == User.epoch,
-        APIToken.revoked_at.is_(None),
-        User.is_active,
-    )
-)
+_VALID = select_by_token(APIToken).where(APIToken.revoked_at.is_(None))
 
 
 def create(user: User, *, name: str, by: Viewer | None, lifetime: timedelta | None = None) -> str:
