@@ -6,9 +6,10 @@ write lock at its first write and not before, so that writers queue on the busy 
 
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from flask_babel import Babel
 from flask_limiter import Limiter
@@ -31,9 +32,10 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, QueryableAttribute, registry
 
+T = TypeVar("T")
 BUSY_TIMEOUT_S = 30
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.003, 0.02
 READING = ("SELECT", "PRAGMA", "EXPLAIN")
@@ -114,6 +116,15 @@ limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, 
 def count_rows(wanted: Select[Any], column: Any) -> int:
     """Return how many rows a query gives; only `column` of them is read."""
     return db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(column).subquery())) or 0
+
+
+def twice_if_outrun(work: Callable[[], T]) -> T:
+    """Do work that commits; once more, from the beginning, where somebody else has just made what it makes."""
+    try:
+        return work()
+    except IntegrityError:
+        db.session.rollback()
+        return work()
 
 
 def let_go_of_session(_error: BaseException | None = None) -> None:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from flask_babel import gettext as _
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
 from portal import audit, outbox
@@ -20,7 +19,7 @@ from portal.customers.models import Contact, Customer
 from portal.declared import extra, text
 from portal.encryption import blind_index
 from portal.errors import Invalid
-from portal.extensions import db, now
+from portal.extensions import db, now, twice_if_outrun
 
 Status = Literal["created", "updated", "unchanged", "refused"]
 _META_FIELDS = ("kind", "language", "region", "segment", "notes", "tags", "products", "emails", "phones", "contacts")
@@ -47,12 +46,8 @@ def import_batch(
     the profile since.  Commits the whole batch with its outbox rows and one audit entry, or nothing with `dry_run`;
     a refused line loses no other.  Give batches of some hundred lines.
     """
-    try:
-        outcomes = _import_lines(lines, source=source, by=by, dry_run=dry_run)
-    except IntegrityError:
-        # Somebody else imported one of these lines at the same moment: it now exists, so a second try updates it.
-        db.session.rollback()
-        outcomes = _import_lines(lines, source=source, by=by, dry_run=dry_run)
+    # Where somebody else imports one of these lines at the same moment it then exists, and a second try updates it.
+    outcomes = twice_if_outrun(lambda: _import_lines(lines, source=source, by=by, dry_run=dry_run))
     outbox.nudge()
     return outcomes
 

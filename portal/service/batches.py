@@ -12,7 +12,6 @@ from typing import Any, ClassVar, TypeVar
 
 from flask_babel import gettext as _
 from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
 from portal import audit, outbox
@@ -21,7 +20,7 @@ from portal.accounts.models import User
 from portal.customers.batches import Outcome
 from portal.customers.models import Customer
 from portal.declared import Check, choice, extra, moment, text
-from portal.extensions import db, now
+from portal.extensions import db, now, twice_if_outrun
 from portal.service.fields import LONGEST_TEXT, RULES, STAFF_ROLES
 from portal.service.models import STATES, Entry, Record, record_tag
 from portal.service.records import take_numbers
@@ -117,12 +116,8 @@ def import_batch(
     not exist is left out, kept in `meta` and named in the outcome.  Commits the whole batch with its outbox rows and
     one audit entry, or nothing with `dry_run`; a refused line loses no other.  Give batches of some hundred lines.
     """
-    try:
-        outcomes = _import_lines(lines, source=source, by=by, dry_run=dry_run)
-    except IntegrityError:
-        # Somebody else imported one of these lines at the same moment: it now exists, so a second try updates it.
-        db.session.rollback()
-        outcomes = _import_lines(lines, source=source, by=by, dry_run=dry_run)
+    # Where somebody else imports one of these lines at the same moment it then exists, and a second try updates it.
+    outcomes = twice_if_outrun(lambda: _import_lines(lines, source=source, by=by, dry_run=dry_run))
     outbox.nudge()
     return outcomes
 
