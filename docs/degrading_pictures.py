@@ -7,20 +7,14 @@ and OpenSearch lies the drills' wire, which can be cut, slow and refusing. Queue
 from __future__ import annotations
 
 import base64
-import json
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
-from docs.screenshots import CASEBOOK, IMAGES
-from docs.screenshots import _is_ready as is_ready
-from opensearch.node.child import Child
+from docs.screenshots import IMAGES, demo_portal, sign_in
 from tests import servers
 from tests.drills.wire import Mode, Wire
 
@@ -42,36 +36,15 @@ class Stage:
         stack.callback(node.stop)
         self.wire = Wire(node.url)
         stack.callback(self.wire.close)
-        self._port = servers.free_port()
-        settings = {
-            "CASEBOOK_DATA_DIR": str(folder / "data"),
-            "CASEBOOK_PORT": str(self._port),
-            "CASEBOOK_LIMITS": "off",
-            "CASEBOOK_DATABASE_URL": self.database.create_database("casebook"),
-            "CASEBOOK_SEARCH_URL": self.wire.url,
-            "CASEBOOK_QUEUE_URL": f"redis://{NOWHERE}/0",
-            "CASEBOOK_MAIL_URL": f"smtp://{NOWHERE}",
-        }
-        own = {name: value for name, value in os.environ.items() if not name.startswith("CASEBOOK_")} | settings
-
-        def casebook(*arguments: str) -> str:
-            command = [str(CASEBOOK), *arguments]
-            return subprocess.run(command, env=own, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-        casebook("init")
-        rows = [line.split() for line in casebook("demo").splitlines()]
-        self._passwords = {row[1]: row[2] for row in rows if len(row) == 3 and "@" in row[1]}
-        variables = [f"{name}={value}" for name, value in settings.items()]
-        portal = Child(["env", *variables, CASEBOOK, "up"], log=folder / "portal.log")
-        stack.callback(portal.stop)
-        portal.wait_until("casebook up", lambda: is_ready(self._port), 120)
-        while json.loads(casebook("index", "status", "--json"))["pending"]:
-            time.sleep(0.5)
-
-    @property
-    def address(self) -> str:
-        """Where the portal is."""
-        return f"http://127.0.0.1:{self._port}"
+        portal = demo_portal(
+            folder,
+            patience_s=120,
+            CASEBOOK_DATABASE_URL=self.database.create_database("casebook"),
+            CASEBOOK_SEARCH_URL=self.wire.url,
+            CASEBOOK_QUEUE_URL=f"redis://{NOWHERE}/0",
+            CASEBOOK_MAIL_URL=f"smtp://{NOWHERE}",
+        )
+        self.address, self._passwords = stack.enter_context(portal)
 
     def sign_in(self, browser: Browser, role: str) -> Page:
         """A page of somebody with this role."""
@@ -79,12 +52,7 @@ class Stage:
             base_url=self.address, viewport=VIEW, locale="en-GB", reduced_motion="reduce"
         )
         page = context.new_page()
-        if role:
-            page.goto("/sign-in")
-            page.locator("input[name=email]").fill(f"{role}@demo.example")
-            page.locator("input[name=password]").fill(self._passwords[f"{role}@demo.example"])
-            page.locator("input[name=password]").press("Enter")
-            page.wait_for_url(lambda url: "/sign-in" not in url)
+        sign_in(page, role, self._passwords)
         return page
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from opensearch.node.child import Child
 from tests.servers import find_chinese_font, find_chromium, free_port
@@ -63,10 +63,10 @@ PICTURES = (
 
 
 @contextmanager
-def demo_portal(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Run a portal with the demo content; gives its address and the passwords by e-mail address."""
+def demo_portal(folder: Path, *, patience_s: float = 60, **more: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Run a portal with the demo content and more settings; gives its address and the passwords by e-mail address."""
     port = free_port()
-    settings = {"CASEBOOK_DATA_DIR": str(folder / "data"), "CASEBOOK_PORT": str(port), "CASEBOOK_LIMITS": "off"}
+    settings = {"CASEBOOK_DATA_DIR": str(folder / "data"), "CASEBOOK_PORT": str(port), "CASEBOOK_LIMITS": "off", **more}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CASEBOOK_")} | settings
 
     def casebook(*arguments: str) -> str:
@@ -79,7 +79,7 @@ def demo_portal(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     variables = [f"{name}={value}" for name, value in settings.items()]
     portal = Child(["env", *variables, CASEBOOK, "up"], log=folder / "portal.log")
     try:
-        portal.wait_until("casebook up", lambda: _is_ready(port), 60)
+        portal.wait_until("casebook up", lambda: _is_ready(port), patience_s)
         while json.loads(casebook("index", "status", "--json"))["pending"]:
             time.sleep(0.5)
         yield f"http://127.0.0.1:{port}", passwords
@@ -98,6 +98,18 @@ def _is_ready(port: int) -> bool:
         connection.close()
 
 
+def sign_in(page: Page, role: str, passwords: dict[str, str]) -> None:
+    """Sign in as the demo's person of this role; without a role nobody is signed in."""
+    if not role:
+        return
+    email = f"{role}@demo.example"
+    page.goto("/sign-in")
+    page.locator("input[name=email]").fill(email)
+    page.locator("input[name=password]").fill(passwords[email])
+    page.locator("input[name=password]").press("Enter")
+    page.wait_for_url(lambda url: "/sign-in" not in url)
+
+
 def take(browser: Browser, picture: Picture, address: str, passwords: dict[str, str]) -> Path:
     """Take one picture and return its file."""
     page = browser.new_page(
@@ -109,13 +121,7 @@ def take(browser: Browser, picture: Picture, address: str, passwords: dict[str, 
         reduced_motion="reduce",
     )
     try:
-        if picture.role:
-            email = f"{picture.role}@demo.example"
-            page.goto("/sign-in")
-            page.locator("input[name=email]").fill(email)
-            page.locator("input[name=password]").fill(passwords[email])
-            page.locator("input[name=password]").press("Enter")
-            page.wait_for_url(lambda url: "/sign-in" not in url)
+        sign_in(page, picture.role, passwords)
         page.goto(picture.path)
         if picture.follow:
             page.locator(picture.follow).first.click()
