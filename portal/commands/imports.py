@@ -9,11 +9,10 @@ from typing import Any, TypeVar
 
 import click
 from flask import current_app
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from portal import outbox
 from portal.access import Role, viewer_for
+from portal.commands.watch import Watch
 from portal.customers import batches as customer_batches
 from portal.imports import run, tables, writing
 from portal.imports.reading import UnreadableError
@@ -21,7 +20,6 @@ from portal.knowledge import batches
 from portal.service import batches as record_batches
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
-STEP_S = 5.0
 Command = TypeVar("Command")
 
 
@@ -83,9 +81,9 @@ def _import(file: Path, take: run.Take, purpose: str, *, dry_run: bool, restart:
     began = time.monotonic()
     report = run.Report()
     try:
-        with _Watch(quiet=as_json) as watch:
+        with Watch("Taking lines in", quiet=as_json) as watch:
             for report in run.run(file, take, checkpoint=checkpoint):
-                watch.show(report)
+                watch.show("Taking lines in", report.lines)
     except UnreadableError as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
@@ -116,33 +114,6 @@ def _print(report: run.Report, *, seconds: float, dry_run: bool) -> None:
     pending = outbox.pending_count()
     if pending and not dry_run:
         click.echo(f"{pending} documents wait for the indexer; `casebook index status` shows how far it is.")
-
-
-class _Watch:
-    """A counter that moves on a terminal, and a plain line now and then elsewhere."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
-        self._progress = Progress(
-            TextColumn("Taking lines in"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
-        )
-        self._task = self._progress.add_task("", total=None)
-        self._last = time.monotonic()
-
-    def __enter__(self) -> "_Watch":
-        if self._console.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
-
-    def show(self, report: run.Report) -> None:
-        """Show how far the import is."""
-        self._progress.update(self._task, completed=report.lines)
-        if not self._console.is_terminal and time.monotonic() - self._last > STEP_S:
-            self._last = time.monotonic()
-            self._console.print(f"{report.lines} lines taken, {report.refused_count} refused")
 
 
 @click.command("export")

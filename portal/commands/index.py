@@ -9,13 +9,12 @@ from functools import cache
 
 import click
 from flask import current_app
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from indexer import claims, sync, verify
 from indexer.rebuild import Rebuild
 from indexer.sync import Ended
 from portal import outbox
+from portal.commands.watch import Watch
 from portal.extensions import db
 from portal.search import indices
 from portal.search.current import make_engine
@@ -25,7 +24,6 @@ from portal.search.models import IndexBuild
 from portal.settings import Settings
 
 LOOK_EVERY_S = 0.2
-LINE_EVERY_S = 5.0
 BUSY_PAUSE_S = 0.5
 DRAIN_S = 2.0
 PATIENCE_S = 60.0
@@ -144,7 +142,7 @@ def rebuild_(*, as_json: bool) -> int:
         build_id = build.id
         work = Rebuild(engine, _holder(), settings.search_prefix, breathe=lambda: _drain(engine))
         try:
-            with _Watch(quiet=as_json) as watch:
+            with Watch("Building", quiet=as_json) as watch:
                 _carry_on(engine, work, build_id, watch)
         except KeyboardInterrupt:
             click.echo("Stopped. The same command, or a worker, goes on from here.", err=True)
@@ -192,11 +190,11 @@ def _engine() -> Iterator[SearchEngine]:
         engine.close()
 
 
-def _carry_on(engine: SearchEngine, work: Rebuild, build_id: int, watch: "_Watch") -> None:
+def _carry_on(engine: SearchEngine, work: Rebuild, build_id: int, watch: Watch) -> None:
     """Work on the build, or look on while a worker does, until it is over."""
     while True:
         build = db.session.get_one(IndexBuild, build_id, populate_existing=True)
-        watch.show(build)
+        watch.show(build.state.capitalize(), build.done, build.total or None)
         if not build.is_under_way:
             return
         try:
@@ -242,39 +240,6 @@ def _compare(engine: SearchEngine, live: str, *, is_repair: bool, quiet: bool) -
 
 def _differences(found: verify.Comparison) -> int:
     return found.missing + found.stale + found.orphaned
-
-
-class _Watch:
-    """A bar on a terminal, and a plain line now and then elsewhere."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._console = Console(stderr=True, quiet=quiet)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-        )
-        self._task = self._progress.add_task("Building", total=None)
-        self._said_at = 0.0
-
-    def __enter__(self) -> "_Watch":
-        if self._console.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
-
-    def show(self, build: IndexBuild) -> None:
-        """Show how far the build is."""
-        self._progress.update(
-            self._task, description=build.state.capitalize(), completed=build.done, total=build.total or None
-        )
-        if not self._console.is_terminal and time.monotonic() - self._said_at > LINE_EVERY_S:
-            self._said_at = time.monotonic()
-            self._console.print(f"{build.state}: {build.done} of {build.total}", highlight=False)
 
 
 commands = [index]
