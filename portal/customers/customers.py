@@ -212,7 +212,7 @@ def _lock(customer_id: int) -> Customer:
         customer = db.session.scalar(
             select(Customer)
             .where(Customer.id == customer_id)
-            .with_for_update()
+            .with_for_update(key_share=True)
             .execution_options(populate_existing=True)
         )
     if customer is None:

@@ -41,7 +41,10 @@ def changing(record: Record, by: Viewer) -> Iterator[Record]:
             outbox.record(known)
             # Not `get` or `refresh`: under a lock these insist that nobody saved in between.
             known = db.session.scalar(
-                select(Record).where(Record.id == known.id).with_for_update().execution_options(populate_existing=True)
+                select(Record)
+                .where(Record.id == known.id)
+                .with_for_update(key_share=True)
+                .execution_options(populate_existing=True)
             )
         if known is None or not by.may_read(known.readers):
             raise Missing(_("There is no such record."))

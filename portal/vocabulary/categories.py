@@ -264,7 +264,7 @@ def _settle(category: Category) -> None:
         Invalid: the tree would have a loop or be too deep.
     """
     db.session.flush()
-    everything = {c.id: c for c in db.session.scalars(select(Category).with_for_update())}
+    everything = {c.id: c for c in db.session.scalars(select(Category).with_for_update(key_share=True))}
     depth, above, seen = 0, category.parent_id, {category.id}
     while above is not None:
         if above in seen:

@@ -15,6 +15,8 @@ from portal.search.current import EXTENSION
 from portal.service import batches, entries, queues, records
 from portal.service.models import Entry, Record
 from portal.settings import Settings
+from portal.vocabulary import categories
+from portal.vocabulary.models import Category
 from tests.service.engines import DeadEngine
 
 
@@ -175,3 +177,31 @@ def test_odd_bytes_never_break_a_page(app, people, client_for, asked, odd):
         for name in fields:
             answer = carol.post(path, data={"subject": "x", "name": "x", "body": "x", "kind": "reply", name: odd})
             assert answer.status_code < 500, (path, name)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("what", ["customer", "category"])
+def test_whoever_answers_does_not_wait_for_a_change_of_what_a_request_names(app, people, what):
+    """The change waits for the outbox row of the request: an answer that held it and waited, too, would be refused."""
+    category_id = categories.create(by=people.dora.viewer, changes={"name": "Pumps"}).id
+    asked = records.create(
+        by=people.carol.viewer, subject="It drips", customer_id=people.company_a, category_id=category_id
+    )
+    record_id = asked.id
+    if what == "customer":
+        customers._lock(people.company_a)
+    else:
+        categories._settle(db.session.get_one(Category, category_id))
+
+    def answer():
+        with app.app_context():
+            # Written twice in one transaction, a row's references are looked at again, which locks what they name.
+            entries.reply(db.session.get_one(Record, record_id), by=people.carol.viewer, body="Tighten it.")
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    answering.join(timeout=10)
+    waits = answering.is_alive()
+    db.session.rollback()
+    answering.join()
+    assert not waits
