@@ -9,6 +9,8 @@ COPY . .
 RUN .venv/bin/pip install --no-deps --no-build-isolation --no-index -e .
 
 FROM python:3.11-slim-bookworm
+# pg_dump and pg_restore, of the version that compose.yaml runs, for `casebook backup` and `restore`.
+RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /var/lib/casebook --create-home casebook && chmod 700 /var/lib/casebook
 COPY --from=build /srv/casebook /srv/casebook
 WORKDIR /srv/casebook

@@ -84,6 +84,11 @@ def blind_indexes(value: str, purpose: str) -> list[str]:
     return [hmac.new(_derive(secret, purpose_of_key), plain, sha256).hexdigest() for secret in _secrets()]
 
 
+def key_names() -> list[str]:
+    """Return names that tell the secret keys apart and give none away: today's, then the old ones."""
+    return [_key_id(_sealing_key(secret)).hex() for secret in _secrets()]
+
+
 def _settings() -> Settings:
     settings: Settings = current_app.extensions["casebook.settings"]
     return settings

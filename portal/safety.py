@@ -5,12 +5,12 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from portal.settings import SHORTEST_SECRET, Settings, SettingsError
+from portal.settings import KEY_FILE, SHORTEST_SECRET, Settings, SettingsError
 
 FEWEST_DIFFERENT = 10
 """A secret of fewer different characters was not made by chance."""
 TELLTALE = ("secret", "changeme", "change-me", "default", "password", "example", "casebook", "development", "123456")
-PRIVATE_FILES = ("secret_key", "casebook.sqlite3")
+PRIVATE_FILES = (KEY_FILE, "casebook.sqlite3")
 """What must not be readable in a data folder that others may enter."""
 
 

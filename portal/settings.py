@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 
 PREFIX = "CASEBOOK_"
 SHORTEST_SECRET = 32
+KEY_FILE = "secret_key"
+"""The file in the data folder that holds the secret key where no setting does."""
 
 
 class SettingsError(Exception):
@@ -221,7 +223,7 @@ def _secret(value: str, data_dir: Path, *, production: bool) -> str:
 
 def _kept_secret(data_dir: Path) -> str:
     """Make a secret once and keep it in the data folder, readable by its owner alone."""
-    path = data_dir / "secret_key"
+    path = data_dir / KEY_FILE
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = secrets.token_urlsafe(48)

@@ -2,7 +2,9 @@
 
 import gc
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 import portal.app
-from portal import outbox
+from portal import cli, outbox
 from portal.extensions import db
 from portal.settings import Settings
 from tests.moulds import FILLING, Filling, Moulds, settings_in
@@ -57,6 +59,24 @@ def people(app: Flask) -> People:
     """The named people, in the database."""
     filling: Filling = app.extensions[FILLING]
     return filling.people or make_people()
+
+
+@pytest.fixture
+def casebook(
+    app: Flask, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run a command on this test's portal; returns (exit code, stdout, stderr)."""
+    monkeypatch.setenv("CASEBOOK_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("CASEBOOK_SECRET_KEY", settings.secret_key)
+
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", StringIO(stdin))
+        code = cli.main(list(arguments))
+        db.session.expire_all()
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
 
 
 def pytest_collection_finish() -> None:

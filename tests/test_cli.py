@@ -1,9 +1,7 @@
 """`casebook`: exit codes, sentences on stderr, pure JSON on stdout."""
 
 import json
-import sys
 import warnings
-from io import StringIO
 
 import click
 import flask_migrate
@@ -17,22 +15,6 @@ from portal.commands import doctor as doctor_module
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.settings import SettingsError
-
-
-@pytest.fixture
-def casebook(app, settings, monkeypatch, capsys):
-    """Run a command on this test's portal; returns (exit code, stdout, stderr)."""
-    monkeypatch.setenv("CASEBOOK_DATA_DIR", str(settings.data_dir))
-    monkeypatch.setenv("CASEBOOK_SECRET_KEY", settings.secret_key)
-
-    def run(*arguments, stdin=""):
-        monkeypatch.setattr(sys, "stdin", StringIO(stdin))
-        code = cli.main(list(arguments))
-        db.session.expire_all()
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_help_and_version_need_no_settings(monkeypatch, capsys):

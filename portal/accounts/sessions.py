@@ -123,6 +123,12 @@ def end_all(user: User) -> None:
     )
 
 
+def end_everybodys() -> int:
+    """Delete, in the caller's transaction, every session there is; return how many."""
+    deleted = db.session.execute(delete(UserSession))
+    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+
+
 def sessions_of(user: User) -> list[UserSession]:
     """Load a user's living sessions, the last used first."""
     rows = db.session.execute(

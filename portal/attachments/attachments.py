@@ -29,6 +29,8 @@ LARGEST_BYTES = 25 * 1024 * 1024
 MOST_PER_OWNER = 50
 CHUNK_BYTES = 256 * 1024
 ORPHAN_AGE = timedelta(days=1)
+FOLDER = "files"
+"""In the data folder."""
 
 
 def store(
@@ -156,7 +158,7 @@ def _in_groups(paths: Iterable[Path], size: int = 500) -> Iterable[list[str]]:
 
 def _folder() -> Path:
     settings: Settings = current_app.extensions["casebook.settings"]
-    folder = settings.data_dir / "files"
+    folder = settings.data_dir / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -22,7 +22,7 @@ from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed
 from portal.extensions import db, now
-from portal.health.state import LAST_BACKUP, backup_age_s, is_migrated
+from portal.health.state import backup_age_s, is_migrated
 from portal.mail import messages
 from portal.mail.models import Message
 from portal.outbox import OutboxRow
@@ -112,9 +112,8 @@ def _disk(settings: Settings) -> Finding:
 
 def _backup(settings: Settings) -> Finding:
     age_s = backup_age_s(settings)
-    noting = f"Let what makes backups touch {settings.data_dir / LAST_BACKUP} once one is whole."
     if age_s == math.inf:
-        sentence = f"No backup was ever noted. {noting}"
+        sentence = "No backup was ever noted. `casebook backup DIR` makes one."
         return ill("backup", sentence) if settings.is_production else well("backup", sentence)
     sentence = f"The last backup was noted {age_s / 3600:.0f} hours ago."
     return (

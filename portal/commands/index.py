@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
+from typing import Any
 
 import click
 from flask import current_app
@@ -14,7 +15,7 @@ from indexer import claims, sync, verify
 from indexer.rebuild import Rebuild
 from indexer.sync import Ended
 from portal import outbox
-from portal.commands.watch import Watch
+from portal.commands.watch import Stopped, Watch
 from portal.extensions import db
 from portal.search import indices
 from portal.search.current import make_engine
@@ -126,6 +127,29 @@ def rebuild_(*, as_json: bool) -> int:
 
     A running worker does the work and this shows how far it is; without one it is done here.
     """
+    report = build_index(quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(report))
+    elif report["state"] == "live":
+        click.echo(
+            f"Searches read {report['index']}: {report['documents']} documents in {report['seconds']:.1f} s "
+            f"({report['objects'] / max(report['seconds'], 0.01):.0f}/s). The index before it is kept until the next "
+            "rebuild or until it is dropped on the index page."
+        )
+    if report["state"] != "live":
+        raise click.ClickException(
+            f"The rebuild failed: {report['error'] or report['state']}. Searches read the old index."
+        )
+    return 0
+
+
+def build_index(*, quiet: bool) -> dict[str, Any]:
+    """Build a new index and let searches read it, or look on while a worker does; return what came of it.
+
+    Raises:
+        click.ClickException: the engine does not answer.
+        Stopped: Ctrl-C; the build can be taken up again.
+    """
     settings: Settings = current_app.extensions["casebook.settings"]
     began = time.monotonic()
     with _engine() as engine:
@@ -142,36 +166,23 @@ def rebuild_(*, as_json: bool) -> int:
         build_id = build.id
         work = Rebuild(engine, _holder(), settings.search_prefix, breathe=lambda: _drain(engine))
         try:
-            with Watch("Building", quiet=as_json) as watch:
+            with Watch("Building", quiet=quiet) as watch:
                 _carry_on(engine, work, build_id, watch)
         except KeyboardInterrupt:
-            click.echo("Stopped. The same command, or a worker, goes on from here.", err=True)
-            return 130
+            raise Stopped("The same command, or a worker, goes on from here.") from None
         finally:
             db.session.rollback()
             work.let_go()
             claims.release_all(_holder())
         build = db.session.get_one(IndexBuild, build_id, populate_existing=True)
-        took_s = time.monotonic() - began
-        report = {
+        return {
             "index": build.name,
             "state": build.state,
             "documents": engine.count(build.name) if build.state == "live" else 0,
             "objects": build.total,
-            "seconds": round(took_s, 2),
+            "seconds": round(time.monotonic() - began, 2),
             "error": build.error,
         }
-    if as_json:
-        click.echo(json.dumps(report))
-    elif build.state == "live":
-        click.echo(
-            f"Searches read {build.name}: {report['documents']} documents in {took_s:.1f} s "
-            f"({build.total / max(took_s, 0.01):.0f}/s). The index before it is kept until the next rebuild or until "
-            "it is dropped on the index page."
-        )
-    if build.state != "live":
-        raise click.ClickException(f"The rebuild failed: {build.error or build.state}. Searches read the old index.")
-    return 0
 
 
 @cache

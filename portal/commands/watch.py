@@ -2,11 +2,23 @@
 
 import time
 from types import TracebackType
+from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 LINE_EVERY_S = 5.0
+
+
+class Stopped(click.ClickException):
+    """Ctrl-C ended what can be taken up again; the text says how.  130 is what a shell expects of it."""
+
+    exit_code = 130
+
+    def show(self, file: Any = None) -> None:
+        """Say so; nothing is wrong."""
+        click.echo(f"Stopped. {self.message}", file=file, err=True)
 
 
 class Watch:

@@ -69,7 +69,7 @@ def is_migrated() -> bool:
 
 
 def backup_age_s(settings: Settings) -> float:
-    """Return how long ago a backup was noted: whatever makes backups touches a file once one is whole."""
+    """Return how long ago a backup was noted: `casebook backup` touches a file once one is whole."""
     try:
         noted = (settings.data_dir / LAST_BACKUP).stat().st_mtime
     except OSError:

@@ -126,6 +126,14 @@ def forget_old() -> int:
     return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
 
 
+def drop_waiting() -> int:
+    """Delete, in the caller's transaction, the mails that nobody has got yet; return how many."""
+    deleted = db.session.execute(
+        delete(Message).where(Message.sent_at.is_(None)).execution_options(synchronize_session=False)
+    )
+    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+
+
 def waiting_count() -> int:
     """Return how many mails are still to be handed over."""
     return _count(and_(Message.sent_at.is_(None), Message.attempts < MOST_ATTEMPTS))

@@ -6,7 +6,7 @@ The portal never calls the indexer.  What is asked for here is done by whoever w
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from portal import audit, outbox
@@ -49,6 +49,17 @@ def build_under_way() -> IndexBuild | None:
     return db.session.scalars(
         select(IndexBuild).where(IndexBuild.state.in_(BUILDING)).execution_options(populate_existing=True)
     ).first()
+
+
+def forget_all(reason: str) -> None:
+    """Void, in the caller's transaction, every index there is: none of them follows this database."""
+    db.session.execute(
+        update(IndexBuild)
+        .where(IndexBuild.state.in_([*BUILDING, "live", "previous"]))
+        .values(state="failed", error=reason, finished_at=now(), leased_by=None)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.execute(delete(Heartbeat))
 
 
 def latest_builds(limit: int = 10) -> list[IndexBuild]:
