@@ -13,6 +13,7 @@ import portal.api.models
 import portal.api.views
 import portal.attachments.models
 import portal.audit
+import portal.backups.views
 import portal.customers.findable
 import portal.customers.views
 import portal.health.views
@@ -103,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         portal.health,
         portal.admin,
         portal.reports,
+        portal.backups,
         portal.api,
     ):
         feature.views.init_app(app)

@@ -31,6 +31,7 @@ POLICY = {
     "GET /": ANYBODY,
     "GET /admin": MANAGER,
     "GET /admin/audit": MANAGER,
+    "GET /admin/backups": MANAGER,
     "GET /admin/files": AGENT,
     "GET /admin/index": ADMIN,
     "POST /admin/index/builds": ADMIN,

@@ -37,6 +37,8 @@ from portal.search import indices
 from portal.settings import KEY_FILE, Settings
 
 FORMAT = 1
+MADE, RESTORED = "backup.made", "backup.restored"
+"""Actions of the audit log."""
 MANIFEST, SUMS, BEGUN = "manifest.json", "SHA256SUMS", "unfinished"
 CHUNK_BYTES = 1 << 20
 Tell = Callable[[str, int, int | None], None]
@@ -106,7 +108,8 @@ def make(folder: Path, tell: Tell) -> Manifest:
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=2) + "\n")
     _finish(folder, tell)
-    audit.append("backup.made", by=None, details={"rows": sum(rows.values()), "files": count})
+    told = {"folder": str(folder), "rows": sum(rows.values()), "files": count, "missing": len(missing)}
+    audit.append(MADE, by=None, details={**told, "bytes": sum(path.stat().st_size for path in _paths(folder))})
     db.session.commit()
     return manifest
 
@@ -209,7 +212,7 @@ def restore_content(folder: Path, manifest: Manifest, tell: Tell) -> None:
         raise NotABackup(f"The database has not all that was backed up: {', '.join(differing)} differ.")
 
 
-def settle_in(*, sends_mails: bool) -> tuple[int, int]:
+def settle_in(manifest: Manifest, *, sends_mails: bool) -> tuple[int, int]:
     """Let go of what belonged to the old place; return how many sessions ended and how many mails were dropped.
 
     Sessions end because one that was ended after the backup would live again.  Mails that waited may have been sent
@@ -218,7 +221,8 @@ def settle_in(*, sends_mails: bool) -> tuple[int, int]:
     ended = sessions.end_everybodys()
     dropped = 0 if sends_mails else messages.drop_waiting()
     indices.forget_all("The database was restored from a backup.")
-    audit.append("backup.restored", by=None, details={"sessions_ended": ended, "mails_dropped": dropped})
+    told = {"made_at": manifest.made_at, "rows": sum(manifest.rows.values()), "files": manifest.files}
+    audit.append(RESTORED, by=None, details={**told, "sessions_ended": ended, "mails_dropped": dropped})
     db.session.commit()
     return ended, dropped
 

@@ -31,7 +31,7 @@ def backup(*, folder: Path, as_json: bool) -> int:
     settings: Settings = current_app.extensions["casebook.settings"]
     try:
         with Watch("Copying", quiet=as_json) as watch:
-            manifest = backups.make(folder, watch.show)
+            manifest = backups.make(folder.absolute(), watch.show)
     except KeyboardInterrupt:
         raise Stopped("The same command goes on from here.") from None
     (settings.data_dir / LAST_BACKUP).touch()
@@ -91,7 +91,7 @@ def _restore(settings: Settings, folder: Path, *, sends_mails: bool, quiet: bool
         with create_app(settings).app_context():
             backups.restore_content(folder, manifest, watch.show)
             upgrade()
-            ended, dropped = backups.settle_in(sends_mails=sends_mails)
+            ended, dropped = backups.settle_in(manifest, sends_mails=sends_mails)
     with create_app(settings).app_context():
         built = build_index(quiet=quiet)
     return {

@@ -22,7 +22,7 @@ from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed
 from portal.extensions import db, now
-from portal.health.state import backup_age_s, is_migrated
+from portal.health.state import OLDEST_BACKUP, backup_age_s, is_migrated
 from portal.mail import messages
 from portal.mail.models import Message
 from portal.outbox import OutboxRow
@@ -32,7 +32,6 @@ from portal.search.models import Heartbeat
 from portal.settings import Settings, SettingsError
 
 SMALLEST_DISK = 500 * 1000 * 1000
-OLDEST_BACKUP = timedelta(hours=26)
 SILENCE = timedelta(minutes=1)
 """A worker gives a sign of life every few seconds; after this it is gone."""
 MOST_BREAKS = 5

@@ -29,6 +29,8 @@ from portal.search.results import EngineHealth
 from portal.settings import Settings
 
 LAST_BACKUP = "last_backup"
+OLDEST_BACKUP = timedelta(hours=26)
+"""A backup a day, and two hours for it to be late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

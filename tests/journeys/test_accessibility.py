@@ -64,6 +64,7 @@ PAGES = {
     "/": ("anonymous", "/"),
     "/admin": ("admin", "/admin"),
     "/admin/audit": ("admin", "/admin/audit"),
+    "/admin/backups": ("manager", "/admin/backups"),
     "/admin/files": ("agent", "/admin/files"),
     "/admin/index": ("admin", "/admin/index"),
     "/admin/users": ("admin", "/admin/users"),
