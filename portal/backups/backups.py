@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def make(folder: Path, tell: Tell) -> Manifest:
     with copied(db.engine, database) as ask:
         rows = count_rows(ask, tables_of(db.engine))
         revision = str(ask("SELECT version_num FROM alembic_version")[0][0])
-        count, size, missing = _copy_files(settings.data_dir / attachments.FOLDER, folder, ask, tell)
+        digests, size, missing = _copy_files(settings.data_dir / attachments.FOLDER, folder, ask, tell)
     kept_key = settings.data_dir / KEY_FILE
     holds_key = kept_key.is_file() and kept_key.read_text().strip() == settings.secret_key
     if holds_key:
@@ -100,15 +100,15 @@ def make(folder: Path, tell: Tell) -> Manifest:
         database=dialect,
         revision=revision,
         rows=rows,
-        files=count,
+        files=len(digests),
         files_bytes=size,
         missing_files=missing,
         key_name=key_names()[0],
         holds_key=holds_key,
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=2) + "\n")
-    _finish(folder, tell)
-    told = {"folder": str(folder), "rows": sum(rows.values()), "files": count, "missing": len(missing)}
+    _finish(folder, digests)
+    told = {"folder": str(folder), "rows": sum(rows.values()), "files": manifest.files, "missing": len(missing)}
     audit.append(MADE, by=None, details={**told, "bytes": sum(path.stat().st_size for path in _paths(folder))})
     db.session.commit()
     return manifest
@@ -241,37 +241,35 @@ def _begin(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def _copy_files(source: Path, folder: Path, ask: Ask, tell: Tell) -> tuple[int, int, list[str]]:
-    """Copy what the database names; return how many, how many bytes, and what could not be had."""
+def _copy_files(source: Path, folder: Path, ask: Ask, tell: Tell) -> tuple[dict[str, str], int, list[str]]:
+    """Copy what the database names; return each copy's digest by its name, all bytes, and what could not be had."""
     target = folder / attachments.FOLDER
     target.mkdir(mode=0o700, exist_ok=True)
     named = ask("SELECT id, file_name, stored_name, sha256 FROM attachment ORDER BY id")
+    digests: dict[str, str] = {}
     missing, size = [], 0
     for done, (number, file_name, stored_name, digest) in enumerate(named):
         copy = target / stored_name
-        if not (copy.is_file() and _digest(copy) == digest):
-            try:
-                _copy(source / stored_name, copy)
-            except FileNotFoundError:
-                missing.append(f"{file_name} ({number})")
-                continue
-            if _digest(copy) != digest:
-                missing.append(f"{file_name} ({number})")
-        size += copy.stat().st_size
+        if copy.is_file() and _digest(copy) == digest:
+            digests[stored_name] = digest
+        elif (source / stored_name).is_file():
+            digests[stored_name] = _copy(source / stored_name, copy)
+        if digests.get(stored_name) != digest:
+            missing.append(f"{file_name} ({number})")
+        if stored_name in digests:
+            size += copy.stat().st_size
         tell("Copying attachments", done + 1, len(named))
-    for leftover in {path.name for path in target.iterdir()} - {row[2] for row in named}:
+    for leftover in {path.name for path in target.iterdir()} - digests.keys():
         (target / leftover).unlink()
-    return len(named) - len(missing), size, missing
+    return digests, size, missing
 
 
-def _finish(folder: Path, tell: Tell) -> None:
+def _finish(folder: Path, digests: Mapping[str, str]) -> None:
     """Write the digests, and only then say that the backup is whole."""
-    paths = list(_paths(folder))
     lines = []
-    for done, path in enumerate(paths):
-        lines.append(f"{_digest(path)}  {path.relative_to(folder)}\n")
+    for path in _paths(folder):
+        lines.append(f"{digests.get(path.name) or _digest(path)}  {path.relative_to(folder)}\n")
         path.chmod(0o600)
-        tell("Noting digests", done + 1, len(paths))
     beside = folder / f"{SUMS}.new"
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.writelines(lines)
@@ -287,11 +285,19 @@ def _paths(folder: Path) -> Iterator[Path]:
     yield from sorted((folder / attachments.FOLDER).iterdir())
 
 
-def _copy(source: Path, target: Path) -> None:
-    shutil.copyfile(source, target)
-    target.chmod(0o600)
-    with target.open("rb") as file:
-        os.fsync(file.fileno())
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file, for its owner alone and safe from a power cut; return the digest of what was copied."""
+    digest = hashlib.sha256()
+    with (
+        source.open("rb") as given,
+        os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as taken,
+    ):
+        while chunk := given.read(CHUNK_BYTES):
+            digest.update(chunk)
+            taken.write(chunk)
+        taken.flush()
+        os.fsync(taken.fileno())
+    return digest.hexdigest()
 
 
 def _digest(path: Path) -> str:

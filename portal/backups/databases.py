@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-from sqlalchemy import URL, Engine, inspect, make_url
+from sqlalchemy import URL, Engine, inspect
 
 from portal.errors import OperationError
 
@@ -128,6 +127,4 @@ def _run(program: str, url: URL, *options: str) -> None:
 
 def _address(url: URL) -> str:
     """Return an address as libpq reads it, without the password."""
-    plain = make_url(url).set(drivername="postgresql", password=None, query={})
-    options = urlencode(dict(url.query), doseq=True)
-    return plain.render_as_string() + (f"?{options}" if options else "")
+    return URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query).render_as_string()

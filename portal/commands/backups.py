@@ -92,8 +92,14 @@ def _restore(settings: Settings, folder: Path, *, sends_mails: bool, quiet: bool
             backups.restore_content(folder, manifest, watch.show)
             upgrade()
             ended, dropped = backups.settle_in(manifest, sends_mails=sends_mails)
-    with create_app(settings).app_context():
-        built = build_index(quiet=quiet)
+    try:
+        with create_app(settings).app_context():
+            built = build_index(quiet=quiet)
+    except click.ClickException as error:
+        raise click.ClickException(
+            f"Database and attachments are back, the index is not: {error.message} "
+            "A worker makes it as soon as it can, or `casebook index rebuild`."
+        ) from None
     return {
         "made_at": manifest.made_at,
         "rows": sum(manifest.rows.values()),
