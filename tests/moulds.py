@@ -25,9 +25,10 @@ SECRET = "a secret for tests that is long enough"
 DATABASE = "casebook.sqlite3"
 
 
-def settings_in(folder: Path) -> Settings:
-    """Return the settings of a development portal whose data lie in a folder."""
-    return Settings.from_environ({"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": SECRET})
+def settings_in(folder: Path, **more: str) -> Settings:
+    """Return the settings of a development portal whose data lie in a folder: `settings_in(tmp_path, port="8001")`."""
+    own = {"CASEBOOK_DATA_DIR": str(folder), "CASEBOOK_SECRET_KEY": SECRET}
+    return Settings.from_environ(own | {f"CASEBOOK_{name.upper()}": value for name, value in more.items()})
 
 
 @dataclass(frozen=True)

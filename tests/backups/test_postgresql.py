@@ -8,32 +8,20 @@ from portal.backups import databases
 from portal.backups.backups import tables_of
 from portal.commands.run import upgrade
 from portal.extensions import db
-from portal.settings import Settings
+from tests.moulds import settings_in
 
 
 @pytest.fixture
 def settings(tmp_path, postgres_url):
     """The portal of these tests runs on PostgreSQL."""
-    return Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-            "CASEBOOK_DATABASE_URL": postgres_url,
-        }
-    )
+    return settings_in(tmp_path, database_url=postgres_url)
 
 
 @pytest.fixture
 def elsewhere(postgres, tmp_path, settings):
     """Another portal on a database of its own, whose tables are there and hold nothing."""
     url = postgres.create_database("elsewhere")
-    other = Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path / "elsewhere"),
-            "CASEBOOK_SECRET_KEY": settings.secret_key,
-            "CASEBOOK_DATABASE_URL": url,
-        }
-    )
+    other = settings_in(tmp_path / "elsewhere", database_url=url)
     app = create_app(other)
     with app.app_context():
         upgrade()

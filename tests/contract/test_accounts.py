@@ -13,20 +13,14 @@ from portal.accounts.models import User
 from portal.errors import Invalid, Missing
 from portal.extensions import db
 from portal.mail import messages
-from portal.settings import Settings
+from tests.moulds import settings_in
 
 CALLER = sign_in.Caller(address="192.0.2.1")
 
 
 @pytest.fixture
 def settings(tmp_path, database_url):
-    return Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_DATABASE_URL": database_url,
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-        }
-    )
+    return settings_in(tmp_path, database_url=database_url)
 
 
 @pytest.fixture

@@ -15,20 +15,14 @@ from portal.knowledge.models import Article
 from portal.outbox import OutboxRow
 from portal.search import indices
 from portal.search.indices import BuildUnderWay
-from portal.settings import Settings
 from tests.indexer.conftest import build_index, change, remove, save_article, save_articles
 from tests.indexer.memory_engine import MemoryEngine
+from tests.moulds import settings_in
 
 
 @pytest.fixture
 def settings(tmp_path, database_url):
-    return Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-            "CASEBOOK_DATABASE_URL": database_url,
-        }
-    )
+    return settings_in(tmp_path, database_url=database_url)
 
 
 @pytest.fixture

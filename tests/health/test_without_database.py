@@ -5,19 +5,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from portal.app import create_app
-from portal.settings import Settings
+from tests.moulds import settings_in
 from tests.servers import free_port
 
 
 @pytest.fixture
 def client(tmp_path):
-    settings = Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-            "CASEBOOK_DATABASE_URL": f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/nothing",
-        }
-    )
+    settings = settings_in(tmp_path, database_url=f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/nothing")
     return create_app(settings).test_client()
 
 

@@ -1,6 +1,5 @@
 """What must hold of articles and the vocabulary on both databases: batches, sweeping changes, parallel writers."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,41 +17,15 @@ from portal.knowledge.models import Article, Revision, Vote
 from portal.settings import Settings
 from portal.vocabulary import categories, products, tags
 from portal.vocabulary.models import Category
+from tests.moulds import settings_in
 from tests.people import People
+from tests.together import together
 
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     """The portal of these tests runs on SQLite, then on PostgreSQL."""
-    return Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-            "CASEBOOK_DATABASE_URL": database_url,
-        }
-    )
-
-
-def together(app: Flask, *jobs: Callable[[], Any]) -> list[Exception]:
-    """Run jobs at the same moment, each in a context of its own; return what they raised."""
-    errors: list[Exception] = []
-    ready = threading.Barrier(len(jobs))
-
-    def run(job: Callable[[], Any]) -> None:
-        try:
-            with app.app_context():
-                ready.wait()
-                job()
-        except Exception as error:
-            errors.append(error)
-
-    db.session.remove()
-    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return errors
+    return settings_in(tmp_path, database_url=database_url)
 
 
 def lines(count: int, **more: Any) -> list[dict[str, Any]]:

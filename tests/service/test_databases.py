@@ -14,50 +14,23 @@ from portal.extensions import db
 from portal.search.current import EXTENSION
 from portal.service import batches, entries, queues, records
 from portal.service.models import Entry, Record
-from portal.settings import Settings
 from portal.vocabulary import categories
 from portal.vocabulary.models import Category
+from tests.moulds import settings_in
 from tests.service.engines import DeadEngine
+from tests.together import together
 
 
 @pytest.fixture
 def settings(tmp_path, database_url):
     """The portal of these tests runs on SQLite, then on PostgreSQL."""
-    return Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-            "CASEBOOK_DATABASE_URL": database_url,
-        }
-    )
+    return settings_in(tmp_path, database_url=database_url)
 
 
 @pytest.fixture
 def asked(people):
     """A record that Alice opened."""
     return records.create(by=people.alice.viewer, subject="It does not print")
-
-
-def together(app, *jobs):
-    """Run jobs at the same moment, each in a context of its own; return what they raised."""
-    errors = []
-    ready = threading.Barrier(len(jobs))
-
-    def run(job):
-        try:
-            with app.app_context():
-                ready.wait()
-                job()
-        except Exception as error:
-            errors.append(error)
-
-    db.session.remove()
-    threads = [threading.Thread(target=run, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return errors
 
 
 def test_parallel_writers_get_different_numbers_and_lose_nothing(app, people, asked):

@@ -23,19 +23,14 @@ from portal.steering import (
 from portal.steering.in_force import read
 from portal.steering.models import Configuration, SearchRule
 from tests.library import Library
+from tests.moulds import settings_in
 from tests.people import People
 
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
     """The portal of these tests runs on SQLite, then on PostgreSQL."""
-    return Settings.from_environ(
-        {
-            "CASEBOOK_DATA_DIR": str(tmp_path),
-            "CASEBOOK_SECRET_KEY": "a secret for tests that is long enough",
-            "CASEBOOK_DATABASE_URL": database_url,
-        }
-    )
+    return settings_in(tmp_path, database_url=database_url)
 
 
 def test_the_whole_way(library: Library, people: People) -> None:
