@@ -80,6 +80,45 @@ def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_th
         assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
 
 
+def test_sentences_about_files_become_reasons_and_can_be_sentences_again(empty_portal: Flask):
+    flask_migrate.upgrade(directory=MIGRATIONS, revision="0007")
+    said = {
+        1: "Reading the file takes too much time or memory. Divide it or make it simpler.",
+        2: "The file broke its reader. Save it anew and attach that.",
+        3: "The file cannot be read: PdfiumError: Failed to load document (PDFium: Incorrect password error).",
+        4: "The file cannot be read: ValueError: it declares a document type",
+        5: "The file cannot be read: ExpatError: mismatched tag",
+        6: "Something else.",
+        7: None,
+    }
+    with db.engine.begin() as connection:
+        for number, sentence in said.items():
+            connection.execute(
+                sa.text(
+                    "INSERT INTO attachment (id, owner_kind, owner_id, is_internal, file_name, stored_name, media_type,"
+                    " size, sha256, text, text_state, text_error, created_at) VALUES (:id, 'article', 1, false,"
+                    " 'a.pdf', :stored, 'application/pdf', 1, 'x', '', 'failed', :said, '2026-01-01 00:00:00')"
+                ),
+                {"id": number, "stored": f"stored-{number}", "said": sentence},
+            )
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    query = sa.text("SELECT text_reason, text_error FROM attachment ORDER BY id")
+    with db.engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(query)] == [
+            ("too_much", None),
+            ("crashed", None),
+            ("password", "PdfiumError: Failed to load document (PDFium: Incorrect password error)."),
+            ("forbidden", "ValueError: it declares a document type"),
+            ("damaged", "ExpatError: mismatched tag"),
+            (None, "Something else."),
+            (None, None),
+        ]
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0007")
+    with db.engine.connect() as connection:
+        query = sa.text("SELECT id, text_error FROM attachment ORDER BY id")
+        assert {row.id: row.text_error for row in connection.execute(query)} == said
+
+
 def test_every_table_that_numbers_its_rows_counts_on_for_ever(empty_portal: Flask):
     """A migration that makes a table anew, or a new table, must not lose it: reflection does not tell."""
     if db.engine.dialect.name != "sqlite":
