@@ -119,6 +119,70 @@ def test_sentences_about_files_become_reasons_and_can_be_sentences_again(empty_p
         assert {row.id: row.text_error for row in connection.execute(query)} == said
 
 
+def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(empty_portal: Flask):
+    """The audit log knows who bore a name; a name that somebody else took later leads nobody astray."""
+    flask_migrate.upgrade(directory=MIGRATIONS, revision="0008")
+    days = [f"2026-01-0{day} 00:00:00" for day in range(1, 8)]
+    rows: list[tuple[str, dict[str, object]]] = [
+        ("judged_set", {"id": 1, "name": "Readers", "source": "", "viewer_kind": "anonymous", "created_at": days[0]}),
+        ("judged_query", {"id": 1, "set_id": 1, "key": "q", "text": "pump", "language": ""}),
+        *(
+            ("ranking_configuration", {"id": number, "name": name, "note": "", "weights": "{}", "created_at": at})
+            for number, name, at in ((1, "Short titles", days[0]), (2, "Titles", days[4]), (3, "Bare", days[0]))
+        ),
+        *(
+            (
+                "audit_entry",
+                {"id": number, "at": at, "action": "configuration.save", "object_kind": "configuration"}
+                | {"object_id": which, "details": details, "previous_hash": str(number - 1), "hash": str(number)},
+            )
+            for number, at, which, details in (
+                (1, days[0], 1, '{"name": "Titles"}'),
+                (2, days[2], 1, '{"name": "Short titles"}'),
+                (3, days[4], 2, '{"name": "Titles"}'),
+            )
+        ),
+        *(
+            (
+                "preference",
+                {"id": number, "query_id": 1, "one_name": one, "other_name": other, "fingerprint": "x"}
+                | {"better": "one", "at": at},
+            )
+            for number, one, other, at in (
+                (1, "", "Titles", days[1]),
+                (2, "Titles", "Bare", days[5]),
+                (3, "Short titles", "Removed", days[5]),
+            )
+        ),
+        (
+            "measurement",
+            {"id": 1, "at": days[1], "set_name": "Readers", "configuration_id": 1, "configuration_name": "Titles"}
+            | {"fingerprint": "x", "engine": "embedded", "state": "done", "scores": "{}", "unknown": "[]"}
+            | {"total": 1, "ndcg": 1.0, "mrr": 1.0, "recall": 1.0, "queries": 1, "unknown_count": 0},
+        ),
+    ]
+    truths = {"ranking_configuration": {"is_active": False}, "measurement": {"is_by_clicks": False}}
+    with db.engine.begin() as connection:
+        for table, row in rows:
+            row |= truths.get(table, {})  # noqa: PLW2901  The row is this test's own.
+            columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    with db.engine.connect() as connection:
+        told = connection.execute(
+            sa.text("SELECT one_id, one_name, other_id, other_name FROM preference ORDER BY id")
+        ).all()
+        assert [tuple(row) for row in told] == [
+            (None, "", 1, "Short titles"),
+            (2, "Titles", 3, "Bare"),
+            (1, "Short titles", None, "Removed"),
+        ]
+        assert connection.scalar(sa.text("SELECT configuration_name FROM measurement")) == "Short titles"
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0008")
+    with db.engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM preference")) == 3
+
+
 def test_every_table_that_numbers_its_rows_counts_on_for_ever(empty_portal: Flask):
     """A migration that makes a table anew, or a new table, must not lose it: reflection does not tell."""
     if db.engine.dialect.name != "sqlite":
