@@ -138,23 +138,26 @@ def sign_test(wins: int, losses: int) -> float:
 
 def load_outcomes() -> list[Outcome]:
     """Return the outcome of every pair that was judged, the latest first."""
-    counts = [func.count().filter(Preference.better == better) for better in (OTHER, ONE, SAME)]
+    counts = (
+        func.count().filter(Preference.better == better).label(name)
+        for name, better in (("wins", OTHER), ("losses", ONE), ("ties", SAME))
+    )
     sides = (Preference.one_id, Preference.one_name, Preference.other_id, Preference.other_name)
     pair = (*sides, Preference.fingerprint)
     rows = db.session.execute(select(*pair, *counts).group_by(*pair).order_by(func.max(Preference.at).desc())).all()
     there = {found.id: found for found in db.session.scalars(select(Configuration))}
     return [
         Outcome(
-            name=other_name,
-            beside=one_name,
-            wins=wins,
-            losses=losses,
-            ties=ties,
-            is_current=(one_id in there or not one_name)
-            and (other_id in there or not other_name)
-            and Pair(there.get(one_id), there.get(other_id)).fingerprint == fingerprint,
+            name=row.other_name,
+            beside=row.one_name,
+            wins=row.wins,
+            losses=row.losses,
+            ties=row.ties,
+            is_current=(row.one_id in there or not row.one_name)
+            and (row.other_id in there or not row.other_name)
+            and Pair(there.get(row.one_id), there.get(row.other_id)).fingerprint == row.fingerprint,
         )
-        for one_id, one_name, other_id, other_name, fingerprint, wins, losses, ties in rows
+        for row in rows
     ]
 
 
