@@ -1,6 +1,7 @@
 """A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
 import gc
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -34,8 +35,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def moulds(tmp_path_factory: pytest.TempPathFactory) -> Moulds:
-    """Portals to copy; their templates are compiled once for all portals of a run."""
-    cache = FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    """Portals to copy; their templates are compiled once for all portals of a run, whichever process makes them."""
+    whole_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        whole_run = whole_run.parent
+    templates = whole_run / "templates"
+    templates.mkdir(exist_ok=True)
+    cache = FileSystemBytecodeCache(str(templates))
     return Moulds(parent=tmp_path_factory.mktemp("moulds"), cache=cache)
 
 
