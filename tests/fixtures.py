@@ -1,11 +1,13 @@
 """A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
 import gc
+import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -22,6 +24,7 @@ from tests.moulds import FILLING, Filling, Moulds, settings_in
 from tests.people import Browser, People, make_people
 
 CHANGED = "tests.changed"
+Compiled = tuple[list[Any], list[Any], dict[str, Any], frozenset[str], Callable[..., Any], Callable[..., Any]]
 
 
 @pytest.fixture
@@ -32,8 +35,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def moulds(tmp_path_factory: pytest.TempPathFactory) -> Moulds:
-    """Portals to copy; their templates are compiled once for all portals of a run."""
-    cache = FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+    """Portals to copy; their templates are compiled once for all portals of a run, whichever process makes them."""
+    whole_run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        whole_run = whole_run.parent
+    templates = whole_run / "templates"
+    templates.mkdir(exist_ok=True)
+    cache = FileSystemBytecodeCache(str(templates))
     return Moulds(parent=tmp_path_factory.mktemp("moulds"), cache=cache)
 
 
@@ -88,18 +96,32 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def addresses_compiled_once() -> Iterator[None]:
-    """Hundreds of portals are made in a run; each address of theirs is compiled for the first of them."""
-    compile_builder = Rule._compile_builder
-    compiled: dict[object, Callable[..., tuple[str, str]]] = {}
+    """Hundreds of portals are made in a run; each address of theirs is compiled for the first of them.
 
-    def remembered(rule: Rule, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        key = (rule.rule, repr(rule.defaults), rule.subdomain, append_unknown)
-        if key not in compiled:
-            compiled[key] = compile_builder(rule, append_unknown)
-        return compiled[key]
+    What an address compiles to depends on nothing but itself, its defaults and the map's converters and habits.
+    """
+    compile_rule = Rule.compile
+    compiled: dict[object, Compiled] = {}
+
+    def remembered(rule: Rule) -> None:
+        there = rule.map
+        key = (
+            *(rule.rule, repr(rule.defaults), rule.subdomain, rule.host, rule.merge_slashes),
+            *(there.host_matching, there.sort_parameters, there.sort_key, *there.converters.items()),
+        )
+        found = compiled.get(key)
+        if found is None:
+            compile_rule(rule)
+            builders = (rule._build.__func__, rule._build_unknown.__func__)  # type: ignore[attr-defined]
+            compiled[key] = (rule._parts, rule._trace, rule._converters, frozenset(rule.arguments), *builders)
+            return
+        rule._parts, rule._trace, rule._converters, arguments, build, build_unknown = found
+        rule.arguments.update(arguments)
+        rule._build = build.__get__(rule, None)
+        rule._build_unknown = build_unknown.__get__(rule, None)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", remembered)
+        patch.setattr(Rule, "compile", remembered)
         yield
 
 

@@ -72,6 +72,7 @@ class Browser(FlaskClient):
     """A client that keeps cookies and sends the CSRF token with every unsafe request."""
 
     csrf = True
+    _token: tuple[object, str] | None = None
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
         method = str(kwargs.get("method", "GET")).upper()
@@ -87,10 +88,17 @@ class Browser(FlaskClient):
         return response
 
     def csrf_token(self) -> str:
-        """Return a token that this browser's session accepts."""
+        """Return a token that this browser's session accepts; the same one as long as its cookie stays the same."""
+        cookie = self.get_cookie("casebook")
+        state = (cookie and cookie.value, self.application.secret_key)
+        if cookie is not None and self._token is not None and self._token[0] == state:
+            return self._token[1]
         with self.application.app_context(), self.session_transaction() as session:
             raw = session.setdefault("csrf_token", "0" * 40)
-        return str(URLSafeTimedSerializer(self.application.secret_key or "", salt="wtf-csrf-token").dumps(raw))
+        token = str(URLSafeTimedSerializer(self.application.secret_key or "", salt="wtf-csrf-token").dumps(raw))
+        cookie = self.get_cookie("casebook")
+        self._token = ((cookie and cookie.value, self.application.secret_key), token)
+        return token
 
 
 def make_people() -> People:

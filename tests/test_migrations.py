@@ -18,6 +18,7 @@ from portal.accounts.sign_in import find_user
 from portal.app import create_app
 from portal.extensions import db
 from portal.settings import Settings
+from tests.moulds import Moulds
 
 MIGRATIONS = str(Path(__file__).resolve().parent.parent / "migrations")
 
@@ -33,21 +34,28 @@ def empty_portal(database_url: str, tmp_path: Path) -> Iterator[Flask]:
         db.engine.dispose()
 
 
-def test_the_migrations_make_what_the_models_say(empty_portal: Flask):
-    flask_migrate.upgrade(directory=MIGRATIONS)
+@pytest.fixture
+def newest_portal(empty_portal: Flask, moulds: Moulds) -> Flask:
+    """A portal whose database all migrations have made; on SQLite, a copy of the one that they make once in a run."""
+    if db.engine.dialect.name == "sqlite":
+        moulds.fill(empty_portal.extensions["casebook.settings"], ())
+    else:
+        flask_migrate.upgrade(directory=MIGRATIONS)
+    return empty_portal
+
+
+def test_the_migrations_make_what_the_models_say(newest_portal: Flask):
     with db.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, db.metadata) == []
 
 
-def test_the_migrations_can_be_run_again(empty_portal: Flask):
-    flask_migrate.upgrade(directory=MIGRATIONS)
+def test_the_migrations_can_be_run_again(newest_portal: Flask):
     flask_migrate.upgrade(directory=MIGRATIONS)
     assert set(sa.inspect(db.engine).get_table_names()) == {*db.metadata.tables, "alembic_version"}
 
 
-def test_the_migrations_can_be_taken_back(empty_portal: Flask):
-    flask_migrate.upgrade(directory=MIGRATIONS)
+def test_the_migrations_can_be_taken_back(newest_portal: Flask):
     flask_migrate.downgrade(directory=MIGRATIONS, revision="base")
     assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
 
@@ -80,11 +88,113 @@ def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_th
         assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
 
 
-def test_every_table_that_numbers_its_rows_counts_on_for_ever(empty_portal: Flask):
+def test_sentences_about_files_become_reasons_and_can_be_sentences_again(empty_portal: Flask):
+    flask_migrate.upgrade(directory=MIGRATIONS, revision="0007")
+    said = {
+        1: "Reading the file takes too much time or memory. Divide it or make it simpler.",
+        2: "The file broke its reader. Save it anew and attach that.",
+        3: "The file cannot be read: PdfiumError: Failed to load document (PDFium: Incorrect password error).",
+        4: "The file cannot be read: ValueError: it declares a document type",
+        5: "The file cannot be read: ExpatError: mismatched tag",
+        6: "Something else.",
+        7: None,
+    }
+    with db.engine.begin() as connection:
+        for number, sentence in said.items():
+            connection.execute(
+                sa.text(
+                    "INSERT INTO attachment (id, owner_kind, owner_id, is_internal, file_name, stored_name, media_type,"
+                    " size, sha256, text, text_state, text_error, created_at) VALUES (:id, 'article', 1, false,"
+                    " 'a.pdf', :stored, 'application/pdf', 1, 'x', '', 'failed', :said, '2026-01-01 00:00:00')"
+                ),
+                {"id": number, "stored": f"stored-{number}", "said": sentence},
+            )
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    query = sa.text("SELECT text_reason, text_error FROM attachment ORDER BY id")
+    with db.engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(query)] == [
+            ("too_much", None),
+            ("crashed", None),
+            ("password", "PdfiumError: Failed to load document (PDFium: Incorrect password error)."),
+            ("forbidden", "ValueError: it declares a document type"),
+            ("damaged", "ExpatError: mismatched tag"),
+            (None, "Something else."),
+            (None, None),
+        ]
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0007")
+    with db.engine.connect() as connection:
+        query = sa.text("SELECT id, text_error FROM attachment ORDER BY id")
+        assert {row.id: row.text_error for row in connection.execute(query)} == said
+
+
+def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(empty_portal: Flask):
+    """The audit log knows who bore a name; a name that somebody else took later leads nobody astray."""
+    flask_migrate.upgrade(directory=MIGRATIONS, revision="0008")
+    days = [f"2026-01-0{day} 00:00:00" for day in range(1, 8)]
+    rows: list[tuple[str, dict[str, object]]] = [
+        ("judged_set", {"id": 1, "name": "Readers", "source": "", "viewer_kind": "anonymous", "created_at": days[0]}),
+        ("judged_query", {"id": 1, "set_id": 1, "key": "q", "text": "pump", "language": ""}),
+        *(
+            ("ranking_configuration", {"id": number, "name": name, "note": "", "weights": "{}", "created_at": at})
+            for number, name, at in ((1, "Short titles", days[0]), (2, "Titles", days[4]), (3, "Bare", days[0]))
+        ),
+        *(
+            (
+                "audit_entry",
+                {"id": number, "at": at, "action": "configuration.save", "object_kind": "configuration"}
+                | {"object_id": which, "details": details, "previous_hash": str(number - 1), "hash": str(number)},
+            )
+            for number, at, which, details in (
+                (1, days[0], 1, '{"name": "Titles"}'),
+                (2, days[2], 1, '{"name": "Short titles"}'),
+                (3, days[4], 2, '{"name": "Titles"}'),
+            )
+        ),
+        *(
+            (
+                "preference",
+                {"id": number, "query_id": 1, "one_name": one, "other_name": other, "fingerprint": "x"}
+                | {"better": "one", "at": at},
+            )
+            for number, one, other, at in (
+                (1, "", "Titles", days[1]),
+                (2, "Titles", "Bare", days[5]),
+                (3, "Short titles", "Removed", days[5]),
+            )
+        ),
+        (
+            "measurement",
+            {"id": 1, "at": days[1], "set_name": "Readers", "configuration_id": 1, "configuration_name": "Titles"}
+            | {"fingerprint": "x", "engine": "embedded", "state": "done", "scores": "{}", "unknown": "[]"}
+            | {"total": 1, "ndcg": 1.0, "mrr": 1.0, "recall": 1.0, "queries": 1, "unknown_count": 0},
+        ),
+    ]
+    truths = {"ranking_configuration": {"is_active": False}, "measurement": {"is_by_clicks": False}}
+    with db.engine.begin() as connection:
+        for table, row in rows:
+            row |= truths.get(table, {})  # noqa: PLW2901  The row is this test's own.
+            columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
+    flask_migrate.upgrade(directory=MIGRATIONS)
+    with db.engine.connect() as connection:
+        told = connection.execute(
+            sa.text("SELECT one_id, one_name, other_id, other_name FROM preference ORDER BY id")
+        ).all()
+        assert [tuple(row) for row in told] == [
+            (None, "", 1, "Short titles"),
+            (2, "Titles", 3, "Bare"),
+            (1, "Short titles", None, "Removed"),
+        ]
+        assert connection.scalar(sa.text("SELECT configuration_name FROM measurement")) == "Short titles"
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0008")
+    with db.engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM preference")) == 3
+
+
+def test_every_table_that_numbers_its_rows_counts_on_for_ever(newest_portal: Flask):
     """A migration that makes a table anew, or a new table, must not lose it: reflection does not tell."""
     if db.engine.dialect.name != "sqlite":
         return
-    flask_migrate.upgrade(directory=MIGRATIONS)
     numbered = {table.name for table in db.metadata.tables.values() if table.autoincrement_column is not None}
     assert {"article", "record", "customer", "user", "tag", "attachment"} <= numbered
     assert counting() == numbered
@@ -119,10 +229,9 @@ def test_numbers_of_the_first_versions_are_never_given_again(empty_portal: Flask
         assert connection.scalar(sa.text("INSERT INTO tag (name, slug) VALUES ('New', 'new') RETURNING id")) == 20
 
 
-def test_a_table_that_a_later_migration_makes_anew_counts_on(empty_portal: Flask):
+def test_a_table_that_a_later_migration_makes_anew_counts_on(newest_portal: Flask):
     if db.engine.dialect.name != "sqlite":
         return
-    flask_migrate.upgrade(directory=MIGRATIONS)
     with db.engine.begin() as connection:
         operations = Operations(MigrationContext.configure(connection))
         with operations.batch_alter_table("tag", recreate="always") as batch:

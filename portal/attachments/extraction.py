@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask_babel import gettext
 from sqlalchemy import select
 
 from portal import outbox
 from portal.attachments.attachments import path_of, record_owner
 from portal.attachments.models import Attachment
 from portal.attachments.reader import READERS
+from portal.attachments.reasons import Reason
 from portal.extensions import db
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,8 @@ class Extracted:
 
     state: str
     text: str = ""
-    error: str | None = None
+    reason: Reason | None = None
+    detail: str | None = None
 
 
 def extract_pending() -> int:
@@ -47,7 +48,8 @@ def extract_pending() -> int:
         db.session.commit()  # No transaction stays open while a file is read.
         outcome = extract(path, name)
         db.session.refresh(attachment)
-        attachment.text_state, attachment.text, attachment.text_error = outcome.state, outcome.text, outcome.error
+        attachment.text_state, attachment.text = outcome.state, outcome.text
+        attachment.text_reason, attachment.text_error = outcome.reason, outcome.detail
         if outcome.text:
             record_owner(attachment)
         db.session.commit()
@@ -73,19 +75,13 @@ def extract(path: Path, file_name: str) -> Extracted:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return Extracted("failed", error=_too_much())
+        return Extracted("failed", reason=Reason.TOO_MUCH)
     if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
-        return Extracted("failed", error=_too_much())
+        return Extracted("failed", reason=Reason.TOO_MUCH)
     try:
         answer = json.loads(done.stdout)
     except ValueError:
-        return Extracted("failed", error=gettext("The file broke its reader. Save it anew and attach that."))
-    if answer.get("error") == "MemoryError":
-        return Extracted("failed", error=_too_much())
-    if "error" in answer:
-        return Extracted("failed", error=gettext("The file cannot be read: %(error)s", error=answer["error"]))
+        return Extracted("failed", reason=Reason.CRASHED)
+    if "reason" in answer:
+        return Extracted("failed", reason=Reason(answer["reason"]), detail=answer.get("detail") or None)
     return Extracted("done" if answer["text"] else "none", text=answer["text"])
-
-
-def _too_much() -> str:
-    return str(gettext("Reading the file takes too much time or memory. Divide it or make it simpler."))

@@ -26,6 +26,9 @@ class Attachment(Base):
     text: Mapped[str] = mapped_column(Text, default="")
     text_state: Mapped[str] = mapped_column(String(20), default="pending")
     """pending, done, none (nothing to read) or failed."""
+    text_reason: Mapped[str | None] = mapped_column(String(20))
+    """Why it failed, one of `reasons.Reason`; people are told in their own language."""
     text_error: Mapped[str | None] = mapped_column(Text)
+    """What the reader said, word for word; where there is no reason, a whole sentence of an earlier version."""
     uploaded_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(default=now)

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 from xml.parsers import expat
 
+from portal.attachments.reasons import Reason, Unreadable
+
 CHUNK_BYTES = 64 * 1024
 LARGEST_PART_BYTES = 64 * 1024 * 1024
 LONGEST_LINE = 100_000
+LONGEST_MANIFEST = 1024 * 1024
+MANIFEST = "META-INF/manifest.xml"
 _DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/main "
 _TEXT = "urn:oasis:names:tc:opendocument:xmlns:text:1.0 "
 _OFFICE = "urn:oasis:names:tc:opendocument:xmlns:office:1.0 "
@@ -60,7 +64,17 @@ def read_slides(path: Path, *, most: int) -> Iterator[str]:
 def read_open_document(path: Path) -> Iterator[str]:
     """Yield the paragraphs and headings of a document's content."""
     with zipfile.ZipFile(path) as archive:
+        refuse_locked(archive)
         yield from _read_part(archive, "content.xml", OPEN_DOCUMENT)
+
+
+def refuse_locked(archive: zipfile.ZipFile) -> None:
+    """Raise for an OpenDocument file whose manifest names a key: its parts are noise without it."""
+    if MANIFEST not in archive.namelist():
+        return
+    with archive.open(MANIFEST) as manifest:
+        if b"encryption-data" in manifest.read(LONGEST_MANIFEST):
+            raise Unreadable(Reason.PASSWORD)
 
 
 @dataclass(slots=True)
@@ -107,7 +121,7 @@ class _Words:
 
 def _read_part(archive: zipfile.ZipFile, name: str, dialect: Dialect) -> Iterator[str]:
     if archive.getinfo(name).file_size > LARGEST_PART_BYTES:
-        raise ValueError(f"{name} is larger than {LARGEST_PART_BYTES // 1024 // 1024} MB")
+        raise Unreadable(Reason.TOO_LARGE, name)
     words = _Words(dialect)
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler, parser.EndElementHandler = words.start, words.end
@@ -124,4 +138,4 @@ def _read_part(archive: zipfile.ZipFile, name: str, dialect: Dialect) -> Iterato
 
 
 def _refuse(*_declared: Any) -> None:
-    raise ValueError("it declares a document type")
+    raise Unreadable(Reason.FORBIDDEN)

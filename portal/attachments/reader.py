@@ -9,8 +9,11 @@ import json
 import os
 import resource
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from portal.attachments.reasons import Reason, Unreadable
 
 CPU_LIMIT_S = 20
 MEMORY_LIMIT_BYTES = 640 * 1024 * 1024
@@ -52,6 +55,11 @@ def read_sheets(path: Path) -> Iterator[str]:
     """Yield the rows of all sheets, cells divided by tabs."""
     from python_calamine import CalamineWorkbook
 
+    from portal.attachments import office
+
+    # The library takes a locked one for an empty one when, as here, no extension tells it what to expect.
+    with zipfile.ZipFile(path) as archive:
+        office.refuse_locked(archive)
     workbook = CalamineWorkbook.from_path(path)
     for name in workbook.sheet_names:
         yield name
@@ -179,16 +187,24 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
         raise PermissionError(event)
 
 
+def _reason_of(error: Exception) -> Reason:
+    """Tell a file that is locked from one that is damaged, by the words that all the libraries use."""
+    said = f"{type(error).__name__} {error}".lower()
+    return Reason.PASSWORD if "password" in said or "encrypted" in said else Reason.DAMAGED
+
+
 def main() -> None:
-    """Print `{"text"}` or `{"error"}` for the file and the extension given as arguments."""
+    """Print `{"text"}` or `{"reason", "detail"}` for the file and the extension given as arguments."""
     path, extension = Path(sys.argv[1]), sys.argv[2]
     confine(path)
     try:
         answer = {"text": read(path, extension)}
     except MemoryError:
-        answer = {"error": "MemoryError"}
+        answer = {"reason": Reason.TOO_MUCH}
+    except Unreadable as error:
+        answer = {"reason": error.reason, "detail": error.detail}
     except Exception as error:  # noqa: BLE001  Whatever a file provokes is this file's outcome.
-        answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+        answer = {"reason": _reason_of(error), "detail": f"{type(error).__name__}: {error}"[:300]}
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()
 

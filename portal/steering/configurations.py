@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from flask_babel import gettext
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import joinedload
 
 from portal import audit, declared
@@ -19,7 +19,7 @@ from portal.errors import Invalid, OperationError
 from portal.extensions import db
 from portal.search.ranking import WEIGHTS, Weights
 from portal.steering import judgements, measurements
-from portal.steering.models import Configuration, JudgedSet, Measurement
+from portal.steering.models import Configuration, JudgedSet, Measurement, Preference, Preview
 
 FIELDS = ("name", "note", "weights")
 WEIGHT_NAMES = tuple(field.name for field in fields(Weights))
@@ -65,10 +65,24 @@ def save(configuration: Configuration | None, *, by: Viewer, changes: Mapping[st
     for field, value in values.items():
         setattr(configuration, field, value)
     db.session.flush()
+    _rename_outcomes(configuration)
     details = {"name": configuration.name, "weights": configuration.weights}
     audit.append("configuration.save", by=by, kind="configuration", object_id=configuration.id, details=details)
     db.session.commit()
     return configuration
+
+
+def _rename_outcomes(configuration: Configuration) -> None:
+    """Let what was judged, measured and tried bear the present name, inside the caller's transaction."""
+    for model, its_id, its_name in (
+        (Measurement, Measurement.configuration_id, Measurement.configuration_name),
+        (Preference, Preference.one_id, Preference.one_name),
+        (Preference, Preference.other_id, Preference.other_name),
+    ):
+        stale = (its_id == configuration.id, its_name != configuration.name)
+        db.session.execute(update(model).where(*stale).values({its_name: configuration.name}))
+    tried = (Preview.kind == "configuration", Preview.object_id == configuration.id)
+    db.session.execute(update(Preview).where(*tried).values(name=configuration.name))
 
 
 def delete(configuration: Configuration, *, by: Viewer) -> None:

@@ -147,11 +147,11 @@ class Chart:
         """A line for each configuration: from left to right in time, 0 below and 1 on top."""
         step = (CHART_WIDTH - 2 * CHART_EDGE) / max(1, len(self.rows) - 1)
         height = CHART_HEIGHT - 2 * CHART_EDGE
-        found: dict[str, list[tuple[float, float]]] = {}
+        found: dict[tuple[int | None, str], list[tuple[float, float]]] = {}
         for at, row in enumerate(self.rows):
             place = (round(CHART_EDGE + at * step, 1), round(CHART_EDGE + (1 - row.ndcg) * height, 1))
-            found.setdefault(row.configuration_name, []).append(place)
-        return [Line(name, points) for name, points in found.items()]
+            found.setdefault((row.configuration_id, row.configuration_name), []).append(place)
+        return [Line(name, points) for (_, name), points in found.items()]
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,14 +241,17 @@ class Judgement(Base):
 class Preference(Base):
     """Which of two configurations answers a query better, as somebody said who did not know which was which.
 
-    Configurations go by name, so that what was said outlives them; the product's own weights have none.
+    A configuration goes by its id, so that what was said follows it through every name.  The name beside it, the one
+    that it bore last, outlives it; the product's own weights have neither.
     """
 
     __tablename__ = "preference"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     query_id: Mapped[int] = mapped_column(ForeignKey("judged_query.id", ondelete="CASCADE"), index=True)
+    one_id: Mapped[int | None] = mapped_column(ForeignKey("ranking_configuration.id", ondelete="SET NULL"))
     one_name: Mapped[str] = mapped_column(String(120))
+    other_id: Mapped[int | None] = mapped_column(ForeignKey("ranking_configuration.id", ondelete="SET NULL"))
     other_name: Mapped[str] = mapped_column(String(120))
     fingerprint: Mapped[str] = mapped_column(String(64))
     """A digest of both weights: what was said holds for these."""

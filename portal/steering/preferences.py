@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass
 
 from flask_babel import gettext
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import QueryableAttribute
 
 from portal import audit
 from portal.access import Permission, Viewer
@@ -51,8 +51,8 @@ class Pair:
     def asked(self) -> tuple[ColumnElement[bool], ...]:
         """Return the conditions for what was said of this pair with these weights."""
         return (
-            Preference.one_name == _name(self.one),
-            Preference.other_name == _name(self.other),
+            *_is_side(Preference.one_id, Preference.one_name, self.one),
+            *_is_side(Preference.other_id, Preference.other_name, self.other),
             Preference.fingerprint == self.fingerprint,
         )
 
@@ -73,7 +73,9 @@ def prefer(query: JudgedQuery, pair: Pair, better: str, *, by: Viewer) -> Prefer
     if told is None:
         told = Preference(
             query_id=query.id,
+            one_id=pair.one.id if pair.one else None,
             one_name=_name(pair.one),
+            other_id=pair.other.id if pair.other else None,
             other_name=_name(pair.other),
             fingerprint=pair.fingerprint,
             by_id=by.user_id,
@@ -127,28 +129,43 @@ class Outcome:
 def sign_test(wins: int, losses: int) -> float:
     """Return the two-sided p-value of the sign test: of a fair coin falling so unevenly; ties say nothing."""
     thrown = wins + losses
-    tail = sum(math.comb(thrown, heads) for heads in range(min(wins, losses) + 1))
+    tail = ways = 1
+    for heads in range(min(wins, losses)):
+        ways = ways * (thrown - heads) // (heads + 1)
+        tail += ways
     return min(1.0, 2.0 * (tail / (1 << thrown)))
 
 
 def load_outcomes() -> list[Outcome]:
     """Return the outcome of every pair that was judged, the latest first."""
-    counts = [func.count().filter(Preference.better == better) for better in (OTHER, ONE, SAME)]
-    pair = (Preference.one_name, Preference.other_name, Preference.fingerprint)
+    counts = (
+        func.count().filter(Preference.better == better).label(name)
+        for name, better in (("wins", OTHER), ("losses", ONE), ("ties", SAME))
+    )
+    sides = (Preference.one_id, Preference.one_name, Preference.other_id, Preference.other_name)
+    pair = (*sides, Preference.fingerprint)
     rows = db.session.execute(select(*pair, *counts).group_by(*pair).order_by(func.max(Preference.at).desc())).all()
-    there = {found.name: found for found in db.session.scalars(select(Configuration))}
+    there = {found.id: found for found in db.session.scalars(select(Configuration))}
     return [
         Outcome(
-            name=row[1],
-            beside=row[0],
-            wins=row[3],
-            losses=row[4],
-            ties=row[5],
-            is_current=all(not name or name in there for name in row[:2])
-            and Pair(there.get(row[0]), there.get(row[1])).fingerprint == row[2],
+            name=row.other_name,
+            beside=row.one_name,
+            wins=row.wins,
+            losses=row.losses,
+            ties=row.ties,
+            is_current=(row.one_id in there or not row.one_name)
+            and (row.other_id in there or not row.other_name)
+            and Pair(there.get(row.one_id), there.get(row.other_id)).fingerprint == row.fingerprint,
         )
         for row in rows
     ]
+
+
+def _is_side(
+    its_id: QueryableAttribute[int | None], its_name: QueryableAttribute[str], side: Configuration | None
+) -> tuple[ColumnElement[bool], ...]:
+    """Build the conditions for one side; one that is gone has no id either, but its name."""
+    return (its_id == side.id,) if side else (its_id.is_(None), its_name == "")
 
 
 def _id(side: Configuration | None) -> int:

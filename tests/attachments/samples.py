@@ -105,6 +105,27 @@ def pdf(text: str = "Torque table") -> bytes:
     return bytes(made)
 
 
+def locked_pdf() -> bytes:
+    """Return a PDF that opens only with a password, which nobody knows."""
+    twice, owner, user = "<00112233445566778899aabbccddeeff>", "ab" * 32, "cd" * 32
+    locked = f"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <{owner}> /U <{user}> >> /ID [{twice} {twice}]"
+    return pdf().replace(b"/Root 1 0 R", f"/Root 1 0 R {locked}".encode())
+
+
+def locked_document(kind: str) -> bytes:
+    """Return an OpenDocument file whose content is noise without its key."""
+    space = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+    return archive(
+        {
+            "mimetype": f"application/vnd.oasis.opendocument.{kind}",
+            "META-INF/manifest.xml": f'<manifest:manifest xmlns:manifest="{space}">'
+            '<manifest:file-entry manifest:full-path="content.xml"><manifest:encryption-data/></manifest:file-entry>'
+            "</manifest:manifest>",
+            "content.xml": "\x01\x02\x03",
+        }
+    )
+
+
 def archive(members: dict[str, str]) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:

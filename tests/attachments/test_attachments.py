@@ -13,6 +13,7 @@ import pytest
 from portal import outbox
 from portal.attachments import attachments, extraction
 from portal.attachments.models import Attachment
+from portal.attachments.reasons import Reason
 from portal.attachments.types import clean_name
 from portal.errors import Invalid
 from portal.extensions import db
@@ -71,37 +72,66 @@ def test_the_text_of_a_file_arrives_and_its_owner_is_indexed_again(
     assert outbox.version_of("article", 1) == (1, 0)
     assert attachments.path_of(kept).read_bytes() == data
     assert extraction.extract_pending() == 1
-    assert (kept.text_state, kept.text, kept.text_error) == ("done", text, None)
+    assert (kept.text_state, kept.text, kept.text_reason, kept.text_error) == ("done", text, None, None)
     assert outbox.version_of("article", 1) == (2, 0)
     assert extraction.extract_pending() == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "data"),
+    ("name", "data", "reason"),
     [
-        ("bomb.docx", samples.bomb()),
-        ("bomb.pptx", samples.pptx("<a:p><a:r><a:t>&e9;</a:t></a:r></a:p>", before=samples.GROWING)),
-        ("bomb.odt", samples.open_document("<text:p>&e9;</text:p>", before=samples.GROWING)),
+        ("bomb.docx", samples.bomb(), Reason.DAMAGED),
+        ("bomb.pptx", samples.pptx("<a:p><a:r><a:t>&e9;</a:t></a:r></a:p>", before=samples.GROWING), Reason.FORBIDDEN),
+        ("bomb.odt", samples.open_document("<text:p>&e9;</text:p>", before=samples.GROWING), Reason.FORBIDDEN),
         (
             "outside.odt",
             samples.open_document("<text:p>&x;</text:p>", before='<!DOCTYPE d SYSTEM "file:///etc/passwd">'),
+            Reason.FORBIDDEN,
         ),
-        ("vast.pptx", samples.pptx("<a:p>" + " " * (65 * 1024 * 1024) + "</a:p>")),
-        ("broken.odt", samples.open_document("<text:p>half")),
-        ("broken.pptx", samples.pptx("<a:p>half")),
-        ("hollow.odt", samples.archive({"mimetype": "application/vnd.oasis.opendocument.text"})),
-        ("broken.pdf", b"%PDF-1.4\n" + b"x" * 500),
-        ("broken.xlsx", samples.archive({"[Content_Types].xml": "<a/>", "xl/workbook.xml": "<"})),
+        ("vast.pptx", samples.pptx("<a:p>" + " " * (65 * 1024 * 1024) + "</a:p>"), Reason.TOO_LARGE),
+        ("broken.odt", samples.open_document("<text:p>half"), Reason.DAMAGED),
+        ("broken.pptx", samples.pptx("<a:p>half"), Reason.DAMAGED),
+        ("hollow.odt", samples.archive({"mimetype": "application/vnd.oasis.opendocument.text"}), Reason.DAMAGED),
+        ("broken.pdf", b"%PDF-1.4\n" + b"x" * 500, Reason.DAMAGED),
+        ("broken.xlsx", samples.archive({"[Content_Types].xml": "<a/>", "xl/workbook.xml": "<"}), Reason.DAMAGED),
+        ("locked.pdf", samples.locked_pdf(), Reason.PASSWORD),
+        ("locked.odt", samples.locked_document("text"), Reason.PASSWORD),
+        ("locked.ods", samples.locked_document("spreadsheet"), Reason.PASSWORD),
     ],
 )
-def test_what_cannot_be_read_is_a_stated_failure_of_that_file(people: People, name: str, data: bytes) -> None:
+def test_what_cannot_be_read_is_a_stated_failure_of_that_file(
+    people: People, name: str, data: bytes, reason: Reason
+) -> None:
     kept = put(people, name, data)
     db.session.commit()
     began = time.monotonic()
     extraction.extract_pending()
-    assert (kept.text_state, kept.text) == ("failed", "")
-    assert kept.text_error
+    assert (kept.text_state, kept.text, kept.text_reason) == ("failed", "", reason)
     assert time.monotonic() - began < 45
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("import os; os.kill(os.getpid(), 9)", Reason.TOO_MUCH),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", Reason.TOO_MUCH),
+        ("import os; os.abort()", Reason.CRASHED),
+        ("import time; time.sleep(60)", Reason.TOO_MUCH),
+    ],
+)
+def test_a_reader_that_ends_is_the_outcome_of_its_file(
+    people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str, reason: Reason
+) -> None:
+    """In place of the reader runs something that comes to such an end."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(extraction.sys, "executable", str(python))
+    monkeypatch.setattr(extraction, "PATIENCE_S", 2.0)
+    kept = put(people, "a.txt", b"a")
+    db.session.commit()
+    extraction.extract_pending()
+    assert (kept.text_state, kept.text_reason, kept.text_error) == ("failed", reason, None)
 
 
 def test_a_picture_has_no_text_and_waits_for_nobody(people: People) -> None:

@@ -88,6 +88,10 @@ def test_the_whole_way(library: Library, people: People) -> None:
     with pytest.raises(IntegrityError):
         db.session.commit()
     db.session.rollback()
+    configurations.save(titles, by=by, changes={"name": "Long titles"})
+    (outcome,) = preferences.load_outcomes()
+    assert (outcome.name, outcome.wins, outcome.is_current) == ("Long titles", 1, True)
+    assert "Long titles" in {row.configuration_name for row in measurements.load_history("Readers", is_by_clicks=False)}
     judgements.delete_set(made, by=by)
     assert preferences.load_outcomes() == []
     assert measurements.load_names() == ["Readers"]

@@ -210,11 +210,49 @@ def test_wins_and_losses_are_counted_until_the_weights_change(
     assert [o.is_current for o in preferences.load_outcomes()] == [False, False]
 
 
+def test_outcomes_follow_their_configuration_through_every_name(
+    people: People, client_for: Any, query: JudgedQuery, titles: Configuration
+) -> None:
+    by, dora = people.dora.viewer, client_for(people.dora)
+
+    def shown_names() -> list[tuple[str, str, int, bool]]:
+        return [(o.name, o.beside, o.wins, o.is_current) for o in preferences.load_outcomes()]
+
+    rival = configurations.save(None, by=by, changes={"name": "Rival", "weights": {"title": 2.0}})
+    preferences.prefer(query, preferences.Pair.of(titles, None), preferences.OTHER, by=by)
+    preferences.prefer(query, preferences.Pair.of(titles, rival), preferences.OTHER, by=by)
+    measurements.request(titles, query.judged_set, engine_name="embedded", by=by)
+    work.go_on()
+    configurations.save(titles, by=by, changes={"name": "Short titles"})
+    assert set(shown_names()) == {("Short titles", "", 1, True), ("Rival", "Short titles", 1, True)}
+    preferences.prefer(query, preferences.Pair.of(titles, None), preferences.SAME, by=by)
+    assert set(shown_names()) == {("Short titles", "", 0, True), ("Rival", "Short titles", 1, True)}
+    page = dora.get("/steering/measurements").text
+    assert "Short titles" in page
+    assert "Titles first" not in page
+    assert [row.configuration_name for row in measurements.load_history("Readers", is_by_clicks=False)] == [
+        "Short titles"
+    ]
+
+    # Another one takes the name that is free, with the same weights: nothing was said of it.
+    namesake = configurations.save(None, by=by, changes={"name": "Titles first", "weights": dict(titles.weights)})
+    assert preferences.find(query, preferences.Pair.of(namesake, None), by=by) is None
+    assert set(shown_names()) == {("Short titles", "", 0, True), ("Rival", "Short titles", 1, True)}
+    configurations.delete(titles, by=by)
+    configurations.save(namesake, by=by, changes={"name": "Short titles"})
+    configurations.save(namesake, by=by, changes={"name": "Third"})
+    assert set(shown_names()) == {("Short titles", "", 0, False), ("Rival", "Short titles", 1, False)}
+    assert preferences.find(query, preferences.Pair.of(None, None), by=by) is None
+
+
 @pytest.mark.parametrize(
     ("wins", "losses", "chance"), [(0, 0, 1.0), (1, 0, 1.0), (5, 5, 1.0), (8, 1, 0.0390625), (0, 6, 0.03125)]
 )
 def test_the_sign_test_is_that_of_a_fair_coin(wins: int, losses: int, chance: float) -> None:
-    assert preferences.sign_test(wins, losses) == pytest.approx(chance)
+    assert preferences.sign_test(wins, losses) == preferences.sign_test(losses, wins) == pytest.approx(chance)
+
+
+def test_the_sign_test_bears_thousands_of_judgements() -> None:
     assert preferences.sign_test(3000, 3500) < 1e-8
 
 
