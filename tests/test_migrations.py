@@ -88,8 +88,8 @@ def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_th
         assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
 
 
-def test_sentences_about_files_become_reasons_and_can_be_sentences_again(empty_portal: Flask):
-    flask_migrate.upgrade(directory=MIGRATIONS, revision="0007")
+def test_sentences_about_files_become_reasons_and_can_be_sentences_again(newest_portal: Flask):
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0007")
     said = {
         1: "Reading the file takes too much time or memory. Divide it or make it simpler.",
         2: "The file broke its reader. Save it anew and attach that.",
@@ -127,9 +127,9 @@ def test_sentences_about_files_become_reasons_and_can_be_sentences_again(empty_p
         assert {row.id: row.text_error for row in connection.execute(query)} == said
 
 
-def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(empty_portal: Flask):
+def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(newest_portal: Flask):
     """The audit log knows who bore a name; a name that somebody else took later leads nobody astray."""
-    flask_migrate.upgrade(directory=MIGRATIONS, revision="0008")
+    flask_migrate.downgrade(directory=MIGRATIONS, revision="0008")
     days = [f"2026-01-0{day} 00:00:00" for day in range(1, 8)]
     rows: list[tuple[str, dict[str, object]]] = [
         ("judged_set", {"id": 1, "name": "Readers", "source": "", "viewer_kind": "anonymous", "created_at": days[0]}),

@@ -68,60 +68,73 @@ SHARED_CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("path", STAFF_PAGES + SHARED_PAGES)
-def test_pages_need_a_sign_in(people, client_for, asked, path):
-    answer = client_for(people.ann).get(path)
-    assert answer.status_code == 303
-    assert "/sign-in" in answer.location
+def test_pages_need_a_sign_in(people, client_for, asked, subtests):
+    ann = client_for(people.ann)
+    for path in STAFF_PAGES + SHARED_PAGES:
+        with subtests.test(path=path):
+            answer = ann.get(path)
+            assert answer.status_code == 303
+            assert "/sign-in" in answer.location
 
 
-@pytest.mark.parametrize(("path", "data"), STAFF_CHANGES + SHARED_CHANGES)
-def test_changes_need_a_sign_in(people, client_for, asked, path, data):
-    answer = client_for(people.ann).post(path, data=data)
-    assert answer.status_code == 303
-    assert "/sign-in" in answer.location
-    assert db.session.scalars(select(Entry)).all() == []
+def test_changes_need_a_sign_in(people, client_for, asked, subtests):
+    ann = client_for(people.ann)
+    for path, data in STAFF_CHANGES + SHARED_CHANGES:
+        with subtests.test(path=path):
+            answer = ann.post(path, data=data)
+            assert answer.status_code == 303
+            assert "/sign-in" in answer.location
+            assert db.session.scalars(select(Entry)).all() == []
 
 
-@pytest.mark.parametrize("path", STAFF_PAGES)
-def test_customers_do_not_see_the_desk(people, client_for, asked, path):
-    assert client_for(people.alice).get(path).status_code == 403
+def test_customers_do_not_see_the_desk(people, client_for, asked, subtests):
+    alice = client_for(people.alice)
+    for path in STAFF_PAGES:
+        with subtests.test(path=path):
+            assert alice.get(path).status_code == 403
 
 
-@pytest.mark.parametrize(("path", "data"), STAFF_CHANGES)
-def test_customers_do_not_work_on_records(people, client_for, asked, path, data):
-    before = outbox.version_of("record", asked.id)
-    assert client_for(people.alice).post(path, data=data).status_code == 403
-    assert outbox.version_of("record", asked.id) == before
+def test_customers_do_not_work_on_records(people, client_for, asked, subtests):
+    alice, before = client_for(people.alice), outbox.version_of("record", asked.id)
+    for path, data in STAFF_CHANGES:
+        with subtests.test(path=path):
+            assert alice.post(path, data=data).status_code == 403
+            assert outbox.version_of("record", asked.id) == before
 
 
-@pytest.mark.parametrize(("path", "data"), SHARED_CHANGES[1:])
-def test_others_records_answer_like_missing_ones(people, client_for, asked, path, data):
+def test_others_records_answer_like_missing_ones(people, client_for, asked, subtests):
     bob = client_for(people.bob)
-    theirs, missing = bob.post(path, data=data), bob.post(path.replace("000001", "999999"), data=data)
-    assert theirs.status_code == missing.status_code == 404
-    assert plain(theirs) == plain(missing)
+    for path, data in SHARED_CHANGES[1:]:
+        with subtests.test(path=path):
+            theirs, missing = bob.post(path, data=data), bob.post(path.replace("000001", "999999"), data=data)
+            assert theirs.status_code == missing.status_code == 404
+            assert plain(theirs) == plain(missing)
     theirs, missing = bob.get("/records/R-000001"), bob.get("/records/R-999999")
     assert theirs.status_code == missing.status_code == 404
     assert plain(theirs) == plain(missing)
 
 
-@pytest.mark.parametrize("path", [path for path, _ in STAFF_CHANGES[1:]])
-def test_missing_records_are_missing_for_staff(people, client_for, asked, path):
+def test_missing_records_are_missing_for_staff(people, client_for, asked, subtests):
+    carol = client_for(people.carol)
     data = {"number": "x", "article_id": "1", "state": "open", "version": "1", "subject": "x"}
-    assert client_for(people.carol).post(path.replace("000001", "999999"), data=data).status_code == 404
+    for path, _ in STAFF_CHANGES[1:]:
+        with subtests.test(path=path):
+            assert carol.post(path.replace("000001", "999999"), data=data).status_code == 404
 
 
-@pytest.mark.parametrize("path", [path for path, _ in STAFF_CHANGES[1:] + SHARED_CHANGES[1:] if "details" not in path])
-def test_changes_are_posted(people, client_for, asked, path):
-    assert client_for(people.carol).get(path).status_code == 405
+def test_changes_are_posted(people, client_for, asked, subtests):
+    carol = client_for(people.carol)
+    for path in (path for path, _ in STAFF_CHANGES[1:] + SHARED_CHANGES[1:] if "details" not in path):
+        with subtests.test(path=path):
+            assert carol.get(path).status_code == 405
 
 
-@pytest.mark.parametrize(("path", "data"), STAFF_CHANGES + SHARED_CHANGES)
-def test_changes_need_the_forms_token(people, client_for, asked, path, data):
+def test_changes_need_the_forms_token(people, client_for, asked, subtests):
     carol = client_for(people.carol)
     carol.csrf = False
-    assert carol.post(path, data=data).status_code == 400
+    for path, data in STAFF_CHANGES + SHARED_CHANGES:
+        with subtests.test(path=path):
+            assert carol.post(path, data=data).status_code == 400
 
 
 # Asking
