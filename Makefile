@@ -105,7 +105,7 @@ screenshots: servers
 # The pictures of docs/degrading.md, of a portal whose parts are taken away one after the other.
 .PHONY: degrading
 degrading: servers
-	$(BIN)/python -m docs.degrading_pictures
+	$(BIN)/python -m docs.degrading_pictures $(ONLY)
 
 # make migration MESSAGE='articles have a colour': what the models say and the migrations do not yet.
 .PHONY: migration

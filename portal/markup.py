@@ -41,6 +41,9 @@ REASONS = {
         "a paragraph holds thousands of formatting marks; divide it or put it into a code block"
     ),
     "too_deep": lazy_gettext("lists or quotes are nested too deeply; make them flatter"),
+    "too_large": lazy_gettext(
+        "it becomes many times as long when it is formatted; use long links, abbreviations and wide tables less often"
+    ),
     "too_slow": lazy_gettext(
         "formatting it takes too long; make it simpler or put long tables of signs into a code block"
     ),

@@ -23,7 +23,7 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.access import Permission
-from portal.accounts.guard import current_viewer
+from portal.accounts.guard import OldPage, current_viewer, page_before
 from portal.assets import StaticFiles, asset
 from portal.extensions import babel
 from portal.settings import Settings
@@ -307,8 +307,11 @@ def render_error(error: HTTPException) -> tuple[str, int]:
     status = error.code or 500
     # Our own code says what is the matter in the reader's language; the framework's descriptions are in English.
     plain = type(error) is default_exceptions.get(status) and error.description != type(error).description
-    sentence = error.description if plain else None
-    return render_template("errors/error.html", status=status, sentence=sentence), status
+    is_old = isinstance(error, OldPage)
+    sentence = error.description if plain or is_old else None
+    failed_to_save = is_old or (status == 503 and request.method != "GET")
+    before = page_before() if failed_to_save else None
+    return render_template("errors/error.html", status=status, sentence=sentence, is_old=is_old, before=before), status
 
 
 def _context() -> dict[str, Any]:

@@ -22,6 +22,10 @@ LONGEST_BYTES = 200_000
 MOST_BRACKETS = 300
 MOST_MARKS = 3000
 DEEPEST = 50
+MOST_GROWTH = 40
+"""How many times as long as its Markdown HTML may be; coloured code of single signs comes to about 30."""
+SHORT_HTML = 20_000
+"""So many characters may come of any text."""
 SHALLOWEST_HEADING = 2
 
 _TOKEN = re.compile(r'<(/?)([a-z][a-z0-9]*)((?:[^<>"]|"[^"]*")*)>|([^<]+)')
@@ -178,12 +182,20 @@ class Renderer:
                 continue
             self._markdown.reset()
             self._footnotes.unique_prefix = number
-            cleaned = self._cleaner.clean(self._markdown.convert(text))
+            # Markdown writes a long link or abbreviation, named once, wherever it is used.  HTML's own rules for marks
+            # that are left open repeat all of them in each paragraph.
+            cleaned = _bounded(self._cleaner.clean(_bounded(self._markdown.convert(text), text)), text)
             title = headings.get(part, "")
             opened = {"anchor": part if title else "", "heading": title, "level": "2", "text": ""}
             html[part], found = with_anchors(cleaned, opened, taken)
             sections += [section for section in found if section["heading"] or section["text"]]
         return {"html": html, "sections": sections}
+
+
+def _bounded(made: str, text: str) -> str:
+    if len(made) > MOST_GROWTH * len(text) + SHORT_HTML:
+        raise Unrenderable("too_large")
+    return made
 
 
 def with_anchors(cleaned: str, opened: dict[str, str], taken: set[str]) -> tuple[str, list[dict[str, str]]]:
@@ -294,6 +306,8 @@ def main() -> None:
                 answer = {"problem": str(reason)}
             except RecursionError:
                 answer = {"problem": "too_deep"}
+            except MemoryError:
+                answer = {"problem": "too_large"}
             except Exception:  # noqa: BLE001  Whatever a text provokes, the answer is the text itself, escaped.
                 answer = {"problem": "failed"}
             signal.setitimer(signal.ITIMER_PROF, 0)

@@ -16,11 +16,12 @@ import pytest
 from flask import Flask, has_app_context
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import delete
 
 from portal import outbox
 from portal.access import ANONYMOUS, Role, Viewer
 from portal.accounts import sessions, tokens
-from portal.accounts.models import User
+from portal.accounts.models import UsedCode, User
 from portal.customers.models import Customer
 from portal.extensions import db
 from portal.mail.messages import Letter, open_letter
@@ -66,6 +67,12 @@ class People:
     def everybody(self) -> tuple[Person, ...]:
         """All of them, from the least to the most trusted."""
         return (self.ann, self.alice, self.bob, self.carol, self.dora, self.erin, self.fred)
+
+
+def forget_used_codes(user: User) -> None:
+    """Make it, in the caller's transaction, as if the codes of the second factor had been given a while ago."""
+    user.totp_last_step = None
+    db.session.execute(delete(UsedCode).where(UsedCode.user_id == user.id))
 
 
 class Browser(FlaskClient):

@@ -390,7 +390,8 @@ def test_no_unsafe_method_without_the_csrf_token(hollow, people, client_for):
                 continue
             for more in ({}, {"headers": {"X-CSRFToken": "wrong"}}, {"headers": {"Authorization": "Basic eA=="}}):
                 answer = client.open(address(rule, MISSING), method=method, **more)
-                if answer.status_code != 400:
+                is_led_away = person is people.ann and answer.status_code == 303 and "/api/" not in rule
+                if answer.status_code != 400 and not is_led_away:
                     open_ones.append(f"{person.name}: {route} {more}")
     assert open_ones == []
 

@@ -6,12 +6,15 @@ too, once for each request: the owner of the session, the owner of the API token
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
-from flask import Flask, abort, current_app, g, redirect, request, url_for
+from flask import Flask, abort, current_app, flash, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
 from flask_login import current_user
+from flask_wtf.csrf import CSRFError
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import Unauthorized
+from werkzeug.exceptions import BadRequest, Unauthorized
 from werkzeug.wrappers import Response
 
 from portal.access import ANONYMOUS, Permission, Viewer
@@ -35,6 +38,10 @@ BEFORE_SECOND_FACTOR = frozenset(
     }
 )
 """All that staff without the second factor that production asks for can reach."""
+
+
+class OldPage(BadRequest):
+    """A form came from a page of another session than the present one."""
 
 
 def needs(permission: Permission) -> Callable[[View], View]:
@@ -106,7 +113,12 @@ def check_request() -> ResponseReturnValue | None:
             g.account, g.viewer = account, account.viewer
             sessions.saw(g.account_session)
         if current_app.config["WTF_CSRF_ENABLED"]:
-            csrf.protect(apply_exemptions=True)
+            try:
+                csrf.protect(apply_exemptions=True)
+            except CSRFError:
+                if not _is_sent_by_a_page():
+                    raise
+                return _answer_old_page()
     return check_permission()
 
 
@@ -124,8 +136,55 @@ def check_permission() -> Response | None:
         abort(403)
     if request.path.startswith(FOR_PROGRAMS):
         raise Unauthorized(www_authenticate=WWWAuthenticate("bearer"))
+    if request.method != "GET" and _is_sent_by_a_page():
+        return _ask_to_sign_in_again()
     back = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("accounts.sign_in", next=back), 303)
+
+
+def _answer_old_page() -> Response:
+    """Refuse a form whose page was opened before somebody signed in or out in this browser: it is not theirs to send.
+
+    Its token belongs to the session that the page was opened in, so that what Alice typed in one tab is never saved as
+    Bob, who has signed in in another one since.
+    """
+    account: User | None = g.account
+    if account is None:
+        if request.endpoint == "accounts.sign_out":
+            return redirect("/", 303)
+        permission = declared_permission(current_app, request.endpoint or "", request.method)
+        if permission is not None and not current_viewer().can(permission):
+            return _ask_to_sign_in_again()
+        raise OldPage(gettext("The page that this was sent from is too old. Open it again and send it from there."))
+    raise OldPage(
+        gettext(
+            "The page that this was sent from was opened before you signed in as %(name)s. "
+            "Open it again and send it from there.",
+            name=account.name,
+        )
+    )
+
+
+def _ask_to_sign_in_again() -> Response:
+    """Lead whoever was signed out under a form to the sign-in page, and from there back to the form and its draft."""
+    sentence = gettext("Nothing was saved, because you are signed out. Sign in, and you come back to the page.")
+    flash(sentence, "warning")
+    return redirect(url_for("accounts.sign_in", next=page_before()), 303)
+
+
+def page_before() -> str | None:
+    """Return the page of the portal that a form was sent from, if the browser says so."""
+    before = urlsplit(request.referrer or "")
+    if before.netloc != request.host:
+        return None
+    # A path that began with two slashes would lead to another site.
+    return "/" + before.path.lstrip("/") + (f"?{before.query}" if before.query else "")
+
+
+def _is_sent_by_a_page() -> bool:
+    """Say whether the answer will be looked at as a page; scripts ask for parts and notice a refusal by its status."""
+    is_whole = request.headers.get("Sec-Fetch-Dest", "document") == "document" and "HX-Request" not in request.headers
+    return is_whole and not request.path.startswith(FOR_PROGRAMS)
 
 
 def load_account(token: str) -> User | None:

@@ -34,7 +34,7 @@ class User(Base):
     totp_pending: Mapped[bytes | None] = mapped_column(LargeBinary)
     """A new secret that was shown and waits for its first code."""
     totp_last_step: Mapped[int | None]
-    """The time step of the last accepted code: it and older ones are refused."""
+    """The time step of the last accepted code: it and older ones are refused, unless it lies ahead of the present."""
     locale: Mapped[str | None] = mapped_column(String(10))
     keeps_searches: Mapped[bool] = mapped_column(default=True, server_default=true())
     """Lets what they search be noted; nothing of it is when they do not."""
@@ -116,6 +116,15 @@ class RecoveryCode(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     code_hash: Mapped[str] = mapped_column(String(64))
     used_at: Mapped[datetime | None]
+
+
+class UsedCode(Base):
+    """A time step whose code of the second factor was used."""
+
+    __tablename__ = "used_code"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
 
 
 class OneTimeToken(Base):

@@ -1,15 +1,20 @@
-"""The second step of signing in: time-based codes that work once, and recovery codes for a lost phone."""
+"""The second step of signing in: time-based codes that work once, and recovery codes for a lost phone.
+
+A code is also older than the last one that was used, so that what somebody saw on a phone and kept is of no use.  Both
+hold where the server's clock was wrong: which codes were used is kept by name, and a last one that lies ahead of the
+present was used under a clock that has been put right since; nobody waits until it comes.
+"""
 
 import hmac
 import secrets
 
 import pyotp
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, exists, func, or_, select, update
 
 from portal import audit
 from portal.access import Viewer
 from portal.accounts import sessions
-from portal.accounts.models import RecoveryCode, User
+from portal.accounts.models import RecoveryCode, UsedCode, User
 from portal.accounts.sessions import digest
 from portal.encryption import seal, unseal
 from portal.extensions import db, now
@@ -17,6 +22,8 @@ from portal.extensions import db, now
 STEP_S = 30
 DRIFT_STEPS = 1
 """A clock may be this many steps off, either way."""
+KEPT_STEPS = 24 * 3600 // STEP_S
+"""Of how many steps before the last one it is kept which were used; by the clock, three would do."""
 RECOVERY_CODES = 10
 RECOVERY_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """Without what is easily mistaken: 0, o, 1, l, i."""
@@ -65,6 +72,8 @@ def confirm(user: User, code: str, *, by: Viewer) -> list[str] | None:
     user.totp_secret = _sealed(user, "totp_secret", secret)
     user.totp_last_step = step
     user.totp_pending = None
+    db.session.execute(delete(UsedCode).where(UsedCode.user_id == user.id))
+    db.session.add(UsedCode(user_id=user.id, step=step))
     codes = _renew_recovery_codes(user)
     sessions.end_all(user)
     audit.append("user.second_factor_set", by=by, kind="user", object_id=user.id)
@@ -75,7 +84,8 @@ def confirm(user: User, code: str, *, by: Viewer) -> list[str] | None:
 def remove(user: User, *, by: Viewer | None) -> None:
     """Take the second factor away, end everything, and commit."""
     user.totp_secret = user.totp_last_step = user.totp_pending = None
-    db.session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == user.id))
+    for kept in (RecoveryCode, UsedCode):
+        db.session.execute(delete(kept).where(kept.user_id == user.id))
     sessions.end_all(user)
     audit.append("user.second_factor_removed", by=by, kind="user", object_id=user.id)
     db.session.commit()
@@ -111,12 +121,7 @@ def accept(user: User, code: str) -> bool:
         return False
     step = _matching_step(_opened(user, "totp_secret", user.totp_secret), code)
     if step is not None:
-        changed = db.session.execute(
-            update(User)
-            .where(User.id == user.id, or_(User.totp_last_step.is_(None), User.totp_last_step < step))
-            .values(totp_last_step=step)
-        )
-        return bool(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+        return _use_up(user, step)
     changed = db.session.execute(
         update(RecoveryCode)
         .where(
@@ -127,6 +132,23 @@ def accept(user: User, code: str) -> bool:
         .values(used_at=now())
     )
     return bool(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+
+
+def _use_up(user: User, step: int) -> bool:
+    """Note a step as used; False where it was, or where a later one was that does not lie ahead of the present."""
+    last = User.totp_last_step
+    was_used = exists().where(UsedCode.user_id == user.id, UsedCode.step == step)
+    changed = db.session.execute(
+        update(User)
+        .where(User.id == user.id, or_(last.is_(None), last < step, last > _present_step() + DRIFT_STEPS), ~was_used)
+        .values(totp_last_step=step)
+        .execution_options(synchronize_session=False)
+    )
+    if not changed.rowcount:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+        return False
+    db.session.execute(delete(UsedCode).where(UsedCode.user_id == user.id, UsedCode.step < step - KEPT_STEPS))
+    db.session.add(UsedCode(user_id=user.id, step=step))
+    return True
 
 
 def _renew_recovery_codes(user: User) -> list[str]:
@@ -149,8 +171,12 @@ def _matching_step(secret: str, code: str) -> int | None:
     """Return the time step whose code this is."""
     totp = pyotp.TOTP(secret, interval=STEP_S)
     typed = _plain(code).encode()
-    present = int(now().timestamp()) // STEP_S
+    present = _present_step()
     for step in range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1):
         if hmac.compare_digest(totp.generate_otp(step).encode(), typed):
             return step
     return None
+
+
+def _present_step() -> int:
+    return int(now().timestamp()) // STEP_S

@@ -1,6 +1,7 @@
 """One answer for everything that goes wrong: JSON under `/api/`, a page elsewhere."""
 
 import errno
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -111,6 +112,8 @@ def _answer_without_database(error: DBAPIError) -> ResponseReturnValue:
     """Say that the database is away.  Whether it took a commit just before is unknown; a repetition by key is safe."""
     if any(words in str(error.orig) for words in NO_ROOM):
         return _answer_without_room()
+    if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        return _answer_busy()
     # The text of the error quotes what was about to be written; its first line only says what the database said.
     log.warning("the database cannot be used", reason=str(error.orig).partition("\n")[0][:200])
     # Who is asking cannot be looked up now, neither here nor by the page.
@@ -133,6 +136,15 @@ def _answer_without_room() -> ResponseReturnValue:
     db.session.rollback()
     return _unavailable(
         gettext("There is no room left on the server, so nothing was saved. Keep your text and try again later.")
+    )
+
+
+def _answer_busy() -> ResponseReturnValue:
+    """Say that somebody else held SQLite's write lock for too long.  It is taken at the first write: none was made."""
+    log.warning("the database was busy for too long", method=request.method, endpoint=request.endpoint)
+    db.session.rollback()
+    return _unavailable(
+        gettext("The database was busy for too long, so nothing was saved. Keep your text and try again in a minute.")
     )
 
 

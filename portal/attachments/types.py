@@ -96,8 +96,11 @@ def _is_what_it_says(file_type: FileType, path: Path) -> bool:
     if file_type.content == "text":
         return is_text(head)
     if file_type.content in {"zip", "mimetype"} or file_type.content.endswith("/"):
-        return _is_archive(file_type, path)
-    found = {match.extension.lower() for match in _matches(head, path.name)}
+        # An archive is read from its end, so that anything may stand before it: a page, or a program.
+        return head.startswith(b"PK") and _is_archive(file_type, path)
+    matches = _matches(head, path.name)
+    surest = max((match.confidence for match in matches), default=0)
+    found = {match.extension.lower() for match in matches if match.confidence == surest}
     return bool(found & set(file_type.content.split()))
 
 

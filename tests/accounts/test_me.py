@@ -2,14 +2,18 @@
 
 import re
 import time
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pyotp
 import pytest
 
-from portal.accounts import second_factor, tokens, views
+from portal.accounts import limits, second_factor, sessions, tokens, views
 from portal.accounts.models import APIToken, UserSession
 from portal.extensions import db
-from tests.people import PASSWORD
+from tests.people import PASSWORD, forget_used_codes
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -19,18 +23,18 @@ def enrolled(app, people):
     second_factor.prepare(carol)
     totp = pyotp.TOTP(second_factor.pending_secret(carol))
     codes = second_factor.confirm(carol, totp.now(), by=carol.viewer)
-    carol.totp_last_step -= 10  # As if the first code had been given a while ago.
+    forget_used_codes(carol)
     db.session.commit()
 
     def code(step=0):
         return totp.generate_otp(int(time.time()) // second_factor.STEP_S + step)
 
-    code.recovery = codes
+    code.recovery, code.secret = codes, totp.secret
     return code
 
 
 def first_step(client, email, **more):
-    answer = client.post("/sign-in", data={"email": email, "password": PASSWORD, **more})
+    answer = client.post("/sign-in", data={"email": email, "password": PASSWORD} | more)
     found = re.search(r'name="code_token"[^>]*value="([\w-]+)"', answer.text)
     return answer, found.group(1) if found else None
 
@@ -61,6 +65,45 @@ def test_a_code_works_once(app, people, enrolled):
     assert second_step(app.test_client(), other, enrolled(-1)).status_code == 422
     assert second_step(app.test_client(), other, enrolled(1)).status_code == 303
     assert db.session.query(UserSession).count() == 2
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The server's clock; what is added to `ahead` it is wrong by."""
+    clock = SimpleNamespace(ahead=timedelta(0))
+    for module in (limits, second_factor, sessions, tokens):
+        monkeypatch.setattr(module, "now", lambda: NOON + clock.ahead)
+    return clock
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out_and_gives_no_code_twice(app, people, enrolled, clock):
+    totp = pyotp.TOTP(enrolled.secret)
+
+    def give(moment):
+        _, token = first_step(app.test_client(), people.carol.email)
+        return second_step(app.test_client(), token, totp.at(moment)).status_code
+
+    step, hour = timedelta(seconds=second_factor.STEP_S), timedelta(hours=1)
+    assert give(NOON) == 303
+    clock.ahead = hour
+    assert [give(NOON + hour), give(NOON + hour + step)] == [303, 303]
+    clock.ahead = timedelta(0)
+    assert [give(NOON), give(NOON + hour)] == [422, 422], "used before the clock went wrong, and not of this time"
+    assert [give(NOON + step), give(NOON + step), give(NOON)] == [303, 422, 422]
+    clock.ahead = hour  # And now it really is an hour later.
+    assert [give(NOON + hour), give(NOON + hour + step)] == [422, 422]
+    clock.ahead = hour + 3 * step
+    assert give(NOON + hour + 3 * step) == 303
+
+
+def test_a_clock_that_was_ahead_leaves_no_lock(app, people, clock):
+    def guess(password):
+        return first_step(app.test_client(), people.alice.email, password=password)[0].status_code
+
+    clock.ahead = timedelta(hours=1)
+    assert [guess("wrong") for _ in range(6)] == [422] * 5 + [429]
+    clock.ahead = timedelta(0)
+    assert guess(PASSWORD) == 303
 
 
 def test_the_first_step_works_once_and_runs_out(app, people, enrolled, monkeypatch):

@@ -11,6 +11,8 @@ PNG = bytes.fromhex(
     "a0e2260000000049454e44ae426082"
 )
 
+WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+
 
 def docx(text: str = "The valve leaks.") -> bytes:
     paragraph = f"<w:p><w:r><w:t>{text}</w:t></w:r></w:p>"

@@ -1,8 +1,10 @@
 """The desk and asking in a real browser: what appears while one types, keys, drafts, and every page for everybody."""
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -77,6 +79,25 @@ def test_what_was_typed_comes_back_and_goes_once_it_was_sent(desk, people) -> No
     page.wait_for_load_state("networkidle")
     page.goto(desk.url + "/ask", wait_until="networkidle")
     expect(page.locator("#subject")).to_have_value("")
+
+
+@pytest.mark.parametrize("fault", ["no room", "no answer"])
+def test_what_was_typed_outlives_a_save_that_failed(desk, people, monkeypatch, fault) -> None:
+    page = desk.as_person(people.alice, "/ask")
+    page.fill("#subject", "It smokes")
+    page.fill("#description", "Since Monday.")
+    if fault == "no room":
+        monkeypatch.setattr(records, "create", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        page.get_by_role("button", name="Send the request").click()
+        expect(page.locator(".lead")).to_contain_text("nothing was saved")
+    else:
+        page.route("**/ask", lambda route: route.abort() if route.request.method == "POST" else route.continue_())
+        with page.expect_event("requestfailed"):
+            page.get_by_role("button", name="Send the request").click()
+        page.wait_for_url("chrome-error://**", wait_until="commit")
+    page.goto(desk.url + "/ask")
+    expect(page.locator("#subject")).to_have_value("It smokes")
+    expect(page.locator("#description")).to_have_value("Since Monday.")
 
 
 def test_an_agent_walks_through_the_queue_by_keys(desk, people) -> None:

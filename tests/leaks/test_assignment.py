@@ -20,7 +20,7 @@ RANK = {role: number for number, role in enumerate(Role)}
 
 WRITTEN_BY_ALL = {
     "audit_entry", "audit_head", "outbox", "message", "search_log", "sign_in_attempt", "idempotency_key",
-    "record_counter", "one_time_token", "user_session", "recovery_code", "vote",
+    "record_counter", "one_time_token", "user_session", "recovery_code", "used_code", "vote",
 }  # fmt: skip
 """What the operations themselves keep; tests of their own say what they may hold."""
 MAY_CHANGE = {

@@ -1,5 +1,5 @@
 // Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
-// is dropped when the form was sent and the next page shows no error.
+// is dropped when the form was sent and the next page is the same person's and refuses nothing.
 import draftSent from "./draft-sent.js";
 
 const EVERY_MS = 5000;
@@ -46,7 +46,10 @@ export default function draft(form) {
     say(form.dataset.draftRestored);
   }
   form.addEventListener("focusout", keep);
-  form.addEventListener("submit", () => sessionStorage.setItem(SENT, key));
+  form.addEventListener("submit", () => {
+    keep();
+    sessionStorage.setItem(SENT, key);
+  });
   addEventListener("pagehide", () => sessionStorage.getItem(SENT) !== key && keep());
   setInterval(keep, EVERY_MS);
 }

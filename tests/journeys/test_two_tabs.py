@@ -1,0 +1,137 @@
+"""One browser, several tabs: what is left after a sign-out, and under whose name an older page saves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask import Flask
+from playwright.sync_api import BrowserContext, BrowserType, Page, expect
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.service import records
+from portal.service.models import Entry
+from tests.journeys.conftest import PATIENCE_MS, serving
+from tests.people import PASSWORD, People, Person
+
+CANARY = "quagga"
+KEPT_BACK = (
+    "--enable-features=BackForwardCache,"
+    "CacheControlNoStoreEnterBackForwardCache:level/restore-unless-http-only-cookie-change"
+)
+"""Chromium keeps whole pages behind its back button, also those that no cache may keep; Playwright turns it off."""
+
+
+@dataclass(frozen=True)
+class House:
+    """A portal that listens, and a browser of one person after the other."""
+
+    url: str
+    browser: BrowserContext
+
+    def open(self, path: str) -> Page:
+        """Open a path in a new tab."""
+        page = self.browser.new_page()
+        page.goto(self.url + path, wait_until="networkidle")
+        return page
+
+    def sign_in(self, page: Page, person: Person) -> None:
+        """Sign in on the sign-in page that a tab shows."""
+        page.fill("#email", person.email)
+        page.fill("#password", PASSWORD)
+        page.locator("#password").press("Enter")
+        expect(page.locator(".menu__title")).to_have_text(person.name)
+
+    def sign_out(self) -> None:
+        """Sign out in a tab of its own."""
+        page = self.open("/")
+        page.locator("details.menu", has_text="Sign out").locator("summary").click()
+        page.get_by_role("button", name="Sign out", exact=True).click()
+        expect(page.get_by_role("link", name="Sign in", exact=True)).to_be_visible()
+        page.close()
+
+
+@pytest.fixture
+def house(
+    app: Flask, people: People, browser_type: BrowserType, browser_type_launch_args: dict[str, Any]
+) -> Iterator[House]:
+    records.create(by=people.alice.viewer, subject=f"Paper jam {CANARY}", description="Since Monday.")
+    launch = browser_type_launch_args | {"args": [*browser_type_launch_args["args"], KEPT_BACK]}
+    with (
+        serving(app) as url,
+        browser_type.launch(**launch, ignore_default_args=["--disable-back-forward-cache"]) as browser,
+    ):
+        context = browser.new_context(locale="en-GB")
+        context.set_default_timeout(PATIENCE_MS)
+        yield House(url, context)
+
+
+def go(page: Page, way: str) -> None:
+    """Press the back or the forward button, and wait until another page is there."""
+    left = page.url
+    page.evaluate(f"history.{way}()")
+    # A page that was kept whole is not loaded again, so nothing more than this can be waited for.
+    page.wait_for_url(lambda url: url != left, wait_until="commit")
+
+
+def test_nothing_private_is_left_behind_the_back_button(house: House, people: People) -> None:
+    tab = house.open("/sign-in")
+    house.sign_in(tab, people.alice)
+    for path in ("/records/R-000001", "/me", "/api/v1/records", "/requests"):
+        tab.goto(house.url + path, wait_until="networkidle")
+    go(tab, "back")
+    expect(tab.locator("body")).to_contain_text(CANARY)
+    house.sign_out()
+    for way in ("back", "back", "forward", "forward", "forward"):
+        go(tab, way)
+        expect(tab.locator("body")).to_contain_text("Sign in")
+        for word in (CANARY, people.alice.email):
+            assert word not in tab.content(), tab.url
+
+
+def test_a_form_that_was_signed_out_under_is_there_again_after_signing_in(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/ask")
+    house.sign_in(tab, people.alice)
+    expect(tab).to_have_url(f"{house.url}/ask")
+    tab.fill("#subject", "The tray sticks")
+    tab.fill("#description", "Since this morning.")
+    house.sign_out()
+    tab.get_by_role("button", name="Send the request").click()
+    expect(tab.locator(".flash")).to_contain_text("Nothing was saved, because you are signed out.")
+    house.sign_in(tab, people.alice)
+    expect(tab).to_have_url(f"{house.url}/ask")
+    expect(tab.locator("#subject")).to_have_value("The tray sticks")
+    expect(tab.locator("#description")).to_have_value("Since this morning.")
+    tab.get_by_role("button", name="Send the request").click()
+    expect(tab.locator(".timeline")).to_contain_text("Since this morning.")
+
+
+def test_what_one_types_is_never_saved_as_another(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/records/R-000001")
+    house.sign_in(tab, people.carol)
+    tab.fill("#body", "Carol thinks so")
+    house.sign_out()
+    other = house.open("/sign-in")
+    house.sign_in(other, people.erin)
+    tab.get_by_role("button", name="Save as internal note").click()
+    expect(tab.locator("h1")).to_have_text("Nothing was saved")
+    expect(tab.locator(".lead")).to_contain_text("was opened before you signed in as Erin")
+    assert db.session.scalars(select(Entry).where(Entry.body == "Carol thinks so")).all() == []
+    tab.get_by_role("link", name="Open the page again").click()
+    expect(tab).to_have_url(f"{house.url}/records/R-000001")
+    expect(tab.locator("#body")).to_have_value("")
+    house.sign_out()
+    tab.goto(f"{house.url}/sign-in?next=/records/R-000001")
+    house.sign_in(tab, people.carol)
+    expect(tab.locator("#body")).to_have_value("Carol thinks so")
+
+
+def test_signing_out_twice_is_no_mistake(house: House, people: People) -> None:
+    tab = house.open("/sign-in")
+    house.sign_in(tab, people.alice)
+    tab.locator("details.menu", has_text="Sign out").locator("summary").click()
+    house.sign_out()
+    tab.get_by_role("button", name="Sign out", exact=True).click()
+    expect(tab.get_by_role("link", name="Sign in", exact=True)).to_be_visible()
+    expect(tab).to_have_url(f"{house.url}/")
