@@ -129,10 +129,12 @@ def settle(holder: str, claims: Sequence[Claim]) -> int:
         )
         .execution_options(synchronize_session=False)
     )
+    db.session.commit()
     settled = cast("CursorResult[Any]", done).rowcount
     if settled < len(claims):
+        # In a transaction of its own: to begin again at the first row while later ones are locked breaks the order.
         _let_go(holder, [(claim.kind, claim.object_id) for claim in claims])
-    db.session.commit()
+        db.session.commit()
     return settled
 
 

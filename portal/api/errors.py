@@ -95,7 +95,10 @@ def _answer_request_error(error: RequestError) -> ResponseReturnValue:
 
 
 def _answer_operation_error(error: OperationError) -> ResponseReturnValue:
-    db.session.rollback()
+    try:
+        db.session.rollback()
+    except OperationalError as away:
+        return _answer_without_database(away)
     if not is_api():
         return _page(error.status, str(error))
     if isinstance(error, Conflict):

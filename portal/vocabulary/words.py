@@ -19,18 +19,19 @@ _UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 Word = TypeVar("Word", Category, Product, Tag)
 
-# The features that carry these words lie above this one, so their tables go by name: (kind, table, id, column).
+# The features that carry these words lie above this one, so their tables go by name: (kind, table, id, column).  Kinds
+# stand in the order in which the worker locks their rows of the outbox.
 USES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "category": (("article", "article", "id", "category_id"), ("record", "record", "id", "category_id")),
     "product": (
         ("article", "article_product", "article_id", "product_id"),
-        ("record", "record", "id", "product_id"),
         ("customer", "customer_product", "customer_id", "product_id"),
+        ("record", "record", "id", "product_id"),
     ),
     "tag": (
         ("article", "article_tag", "article_id", "tag_id"),
-        ("record", "record_tag", "record_id", "tag_id"),
         ("customer", "customer_tag", "customer_id", "tag_id"),
+        ("record", "record_tag", "record_id", "tag_id"),
     ),
 }
 

@@ -15,6 +15,7 @@ from portal.knowledge.models import Article
 from portal.outbox import OutboxRow
 from portal.search import indices
 from portal.search.indices import BuildUnderWay
+from portal.vocabulary import words
 from tests.indexer.conftest import build_index, change, remove, save_article, save_articles
 from tests.indexer.memory_engine import MemoryEngine
 from tests.moulds import settings_in
@@ -196,3 +197,40 @@ def test_a_worker_and_a_save_of_many_lock_in_one_order(app, engine, let_go):
         worker.join(60)
     assert not worker.is_alive()
     assert db.session.scalars(select(OutboxRow.leased_by).where(OutboxRow.leased_by.is_not(None))).all() == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_settling_beside_a_sweeping_change_keeps_to_one_order(app, engine):
+    """What a worker could not settle it lets go of; it must not hold later rows while it waits for an earlier one."""
+    save_articles(3)
+    mine = claims.claim("worker", limit=3, is_bulk=False)
+    outbox.record_where("article", select(Article.id).where(Article.id == 1))
+    db.session.commit()
+    outbox.record_where("article", select(Article.id).where(Article.id == 1))
+
+    def settle():
+        with app.app_context():
+            assert claims.settle("worker", mine) == 2
+
+    settling = threading.Thread(target=settle)
+    settling.start()
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as onlooker:
+        deadline = time.monotonic() + 60
+        while not onlooker.scalar(waiting):
+            assert time.monotonic() < deadline, "the worker never came to wait for the first row"
+            time.sleep(0.05)
+    # PostgreSQL refuses one of two that wait for each other; this one would be it, or the worker.
+    outbox.record_where("article", select(Article.id).where(Article.id == 3))
+    db.session.commit()
+    settling.join(60)
+    assert not settling.is_alive()
+    assert claims.claim("another", limit=3, is_bulk=True) != []
+
+
+def test_words_sweep_over_kinds_in_the_order_in_which_workers_lock_them():
+    for uses in words.USES.values():
+        kinds = [kind for kind, *_ in uses]
+        assert kinds == sorted(kinds)

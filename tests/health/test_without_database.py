@@ -5,6 +5,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from portal.app import create_app
+from portal.errors import Invalid
+from portal.knowledge import articles
 from tests.moulds import settings_in
 from tests.servers import free_port
 
@@ -54,3 +56,22 @@ def test_a_connection_that_was_closed_costs_nobody_a_finished_answer(app, monkey
     assert (answer.status_code, bool(closed)) == (200, True)
     monkeypatch.undo()
     assert client.get("/api/v1/suggest?q=light").status_code == 200
+
+
+def test_a_refusal_while_the_database_goes_away_is_no_fault(app, people, token_for, monkeypatch):
+    """The connection is closed between an operation's refusal and the end of its transaction."""
+    gone = OperationalError("ROLLBACK", {}, Exception("server closed the connection unexpectedly"))
+    rollback, headers = Session.rollback, token_for(people.erin)
+
+    def refuse(**_):
+        monkeypatch.setattr(Session, "rollback", close)
+        raise Invalid({"title": "Type a title."})
+
+    def close(_session):
+        monkeypatch.setattr(Session, "rollback", rollback)
+        raise gone
+
+    monkeypatch.setattr(articles, "create", refuse)
+    answer = app.test_client().post("/api/v1/articles", json={"kind": "faq", "title": "x"}, headers=headers)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "5")
+    assert Session.rollback is rollback
