@@ -57,7 +57,10 @@ def ask(client, method, rule, values):
     more = {}
     if method not in SAFE:
         more = {"json": JSON[rule]} if rule in JSON and method != "DELETE" else {"data": FORM}
-    return plain(client.open(path, method=method, **more), path)
+    answer = plain(client.open(path, method=method, **more), path)
+    with client.session_transaction() as session:
+        # What the next page would tell belongs to this answer and not to that page's.
+        return (*answer, session.pop("_flashes", []))
 
 
 def readable_pages(client, values):
