@@ -15,7 +15,6 @@ names is still there to be copied afterwards.  The index is not copied: it is ma
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,7 +92,7 @@ def make(folder: Path, tell: Tell) -> Manifest:
     kept_key = settings.data_dir / KEY_FILE
     holds_key = kept_key.is_file() and kept_key.read_text().strip() == settings.secret_key
     if holds_key:
-        shutil.copyfile(kept_key, folder / KEY_FILE)
+        _copy(kept_key, folder / KEY_FILE)
     manifest = Manifest(
         format=FORMAT,
         made_at=made_at.isoformat(),
@@ -183,8 +182,7 @@ def take_key(folder: Path, manifest: Manifest) -> bool:
             "or add it to CASEBOOK_OLD_SECRET_KEYS."
         )
     beside = kept.with_name(f"{KEY_FILE}.restoring")
-    shutil.copyfile(folder / KEY_FILE, beside)
-    beside.chmod(0o600)
+    _copy(folder / KEY_FILE, beside)
     beside.replace(kept)
     return True
 
