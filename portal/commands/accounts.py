@@ -9,10 +9,10 @@ import click
 from portal.access import Role
 from portal.accounts import second_factor, tokens, users
 from portal.accounts.models import User
+from portal.commands.options import AS_JSON
 from portal.extensions import db
 
 ROLE = click.Choice([role.value for role in users.ROLES])
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 
 
 @click.group("user")
@@ -27,7 +27,7 @@ def user_group() -> None:
 @click.option("--customer", "customer_id", type=int, help="The company of a customer, by its number.")
 @click.option("--language", type=click.Choice(users.LOCALES), help="Of the pages and mails. Default: the browser's.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the first line of standard input.")
-@JSON
+@AS_JSON
 def add(
     *,
     name: str,
@@ -59,7 +59,7 @@ def add(
 
 
 @user_group.command("list")
-@JSON
+@AS_JSON
 def list_users(*, as_json: bool) -> None:
     """List all accounts."""
     found = db.session.query(User).order_by(User.id).yield_per(500)
@@ -127,7 +127,7 @@ def token_group() -> None:
 @click.argument("name")
 @click.option("--label", default="command line", show_default=True, help="What the token is for.")
 @click.option("--days", type=click.IntRange(1, 3650), help="How long it works. Default: until it is revoked.")
-@JSON
+@AS_JSON
 def create_token(*, name: str, label: str, days: int | None, as_json: bool) -> None:
     """Print a token that may do what user NAME may.  It is shown this once."""
     user = users.load_named(name)
@@ -140,7 +140,7 @@ def create_token(*, name: str, label: str, days: int | None, as_json: bool) -> N
 @token_group.command("revoke")
 @click.argument("name")
 @click.option("--id", "token_id", type=int, help="One token, by its number. Default: all of the user's.")
-@JSON
+@AS_JSON
 def revoke_tokens(*, name: str, token_id: int | None, as_json: bool) -> None:
     """Void the API tokens of user NAME."""
     user = users.load_named(name)

@@ -8,11 +8,12 @@ from flask import current_app
 from rich.console import Console
 from rich.table import Table
 
+from portal.commands.options import AS_JSON
 from portal.demo.load import Loaded, load_demo
 
 
 @click.command("demo")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@AS_JSON
 def demo(*, as_json: bool) -> None:
     """Load the demo content; safe to repeat.  Refused in production."""
     loaded = load_demo(settings=current_app.extensions["casebook.settings"])

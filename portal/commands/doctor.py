@@ -18,6 +18,7 @@ from portal.access import STAFF_ROLES, Role
 from portal.accounts.models import User
 from portal.app import create_app
 from portal.commands.keys import PLACES
+from portal.commands.options import AS_JSON
 from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed
@@ -213,7 +214,7 @@ def _queue(settings: Settings) -> Finding:
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@AS_JSON
 def doctor(*, as_json: bool) -> int:
     """Look at everything that can be wrong: settings, secrets, database, audit log, search, queue, mail, disk.
 

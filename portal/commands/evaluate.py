@@ -13,6 +13,7 @@ from rich.table import Table
 from sqlalchemy import select
 
 from portal.access import Role, viewer_for
+from portal.commands.options import AS_JSON
 from portal.extensions import db
 from portal.search import evaluation
 from portal.search.answer import first_hits
@@ -36,7 +37,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--configuration", "configuration_name", help="Measure this configuration and not the one in use.")
 @click.option("--history", is_flag=True, help="Print what was measured so far, by set and over time.")
 @click.option("--worst", type=click.IntRange(0, 100), default=0, help="Also list so many of the worst queries.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@AS_JSON
 def evaluate(
     *,
     queries: Path | None,

@@ -15,6 +15,7 @@ from indexer import claims, sync, verify
 from indexer.rebuild import Rebuild
 from indexer.sync import Ended
 from portal import outbox
+from portal.commands.options import AS_JSON
 from portal.commands.watch import Stopped, Watch
 from portal.extensions import db
 from portal.search import indices
@@ -28,7 +29,6 @@ LOOK_EVERY_S = 0.2
 BUSY_PAUSE_S = 0.5
 DRAIN_S = 2.0
 PATIENCE_S = 60.0
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 
 
 @click.group()

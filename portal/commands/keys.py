@@ -12,6 +12,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from portal.accounts import users
 from portal.accounts.models import User
+from portal.commands.options import AS_JSON
 from portal.customers import points
 from portal.customers.models import ContactPoint
 from portal.encryption import Sealed, is_outdated
@@ -69,7 +70,7 @@ def keys_group() -> None:
 
 
 @keys_group.command("rotate")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@AS_JSON
 def rotate(*, as_json: bool) -> None:
     """Seal everything with today's CASEBOOK_SECRET_KEY that one of CASEBOOK_OLD_SECRET_KEYS sealed.
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, or_, select
 
 from portal.access import ANONYMOUS, Role, Viewer, viewer_for
 from portal.accounts.models import User
+from portal.commands.options import AS_JSON
 from portal.extensions import db
 from portal.search.answer import answer
 from portal.search.current import engine
@@ -39,7 +40,7 @@ def _viewer_named(name: str | None) -> Viewer:
 @click.option("--size", type=click.IntRange(1, 100), default=10, show_default=True)
 @click.option("--explain", is_flag=True, help="Show each field's share of the score, for a viewer of the staff.")
 @click.option("--missing", help="Say why this document is not there: its id, number, slug or address.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@AS_JSON
 def search(
     *,
     words: str,
