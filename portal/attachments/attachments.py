@@ -53,7 +53,7 @@ def store(
     if len(load_for(owner_kind, owner_id)) >= MOST_PER_OWNER:
         raise Invalid({"file": gettext("There are %(most)s files already. Remove one first.", most=MOST_PER_OWNER)})
     stored_name = secrets.token_hex(24)
-    path = _folder() / stored_name
+    path = folder() / stored_name
     try:
         size, digest = _write(stream, path, name)
         try:
@@ -122,7 +122,7 @@ def record_owner(attachment: Attachment) -> None:
 
 def path_of(attachment: Attachment) -> Path:
     """Return where the bytes lie."""
-    return _folder() / attachment.stored_name
+    return folder() / attachment.stored_name
 
 
 def is_picture(attachment: Attachment) -> bool:
@@ -134,10 +134,10 @@ def sweep() -> int:
     """Remove files that no row names and that are older than a day; return how many.  A duty of the worker."""
     oldest = (now() - ORPHAN_AGE).timestamp()
     removed = 0
-    for names in _in_groups(_folder().iterdir()):
+    for names in _in_groups(folder().iterdir()):
         known = set(db.session.scalars(select(Attachment.stored_name).where(Attachment.stored_name.in_(names))))
         for name in names:
-            path = _folder() / name
+            path = folder() / name
             if name not in known and path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
                 removed += 1
@@ -156,11 +156,12 @@ def _in_groups(paths: Iterable[Path], size: int = 500) -> Iterable[list[str]]:
         yield group
 
 
-def _folder() -> Path:
+def folder() -> Path:
+    """Return where all files lie."""
     settings: Settings = current_app.extensions["casebook.settings"]
-    folder = settings.data_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    place = settings.data_dir / FOLDER
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return place
 
 
 def _write(stream: BinaryIO, path: Path, name: str) -> tuple[int, str]:

@@ -12,7 +12,6 @@ The database is copied first, as of one moment.  An attachment's bytes outlive t
 names is still there to be copied afterwards.  The index is not copied: it is made from the database.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +26,8 @@ from portal import audit
 from portal.accounts import sessions
 from portal.accounts.models import User
 from portal.attachments import attachments
-from portal.backups.databases import FILE_NAMES, Ask, copied, count_rows, put_back, tables_of
+from portal.backups.copying import copy_file, digest_of
+from portal.backups.databases import FILE_NAMES, Ask, asking, copied, count_rows, put_back, tables_of
 from portal.encryption import key_names
 from portal.errors import OperationError
 from portal.extensions import db, now
@@ -39,7 +39,6 @@ FORMAT = 1
 MADE, RESTORED = "backup.made", "backup.restored"
 """Actions of the audit log."""
 MANIFEST, SUMS, BEGUN = "manifest.json", "SHA256SUMS", "unfinished"
-CHUNK_BYTES = 1 << 20
 Tell = Callable[[str, int, int | None], None]
 """Is told what is being done, how much of it is, and of how much."""
 
@@ -69,6 +68,11 @@ class Manifest:
     """Tells the secret key from others, and does not give it away."""
     holds_key: bool
 
+    @property
+    def row_count(self) -> int:
+        """All rows of all tables."""
+        return sum(self.rows.values())
+
 
 def make(folder: Path, tell: Tell) -> Manifest:
     """Write a backup of the running portal into a folder; one that was stopped half-way is taken up again.
@@ -88,11 +92,11 @@ def make(folder: Path, tell: Tell) -> Manifest:
     with copied(db.engine, database) as ask:
         rows = count_rows(ask, tables_of(db.engine))
         revision = str(ask("SELECT version_num FROM alembic_version")[0][0])
-        digests, size, missing = _copy_files(settings.data_dir / attachments.FOLDER, folder, ask, tell)
+        digests, size, missing = _copy_files(attachments.folder(), folder, ask, tell)
     kept_key = settings.data_dir / KEY_FILE
     holds_key = kept_key.is_file() and kept_key.read_text().strip() == settings.secret_key
     if holds_key:
-        _copy(kept_key, folder / KEY_FILE)
+        copy_file(kept_key, folder / KEY_FILE)
     manifest = Manifest(
         format=FORMAT,
         made_at=made_at.isoformat(),
@@ -107,7 +111,7 @@ def make(folder: Path, tell: Tell) -> Manifest:
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), ensure_ascii=False, indent=2) + "\n")
     _finish(folder, digests)
-    told = {"folder": str(folder), "rows": sum(rows.values()), "files": manifest.files, "missing": len(missing)}
+    told = {"folder": str(folder), "rows": manifest.row_count, "files": manifest.files, "missing": len(missing)}
     audit.append(MADE, by=None, details={**told, "bytes": sum(path.stat().st_size for path in _paths(folder))})
     db.session.commit()
     return manifest
@@ -126,7 +130,7 @@ def check(folder: Path, tell: Tell) -> Manifest:
     for done, line in enumerate(lines):
         digest, _, name = line.partition("  ")
         path = folder / name
-        if not path.is_file() or _digest(path) != digest:
+        if not path.is_file() or digest_of(path) != digest:
             wrong.append(name)
         tell("Checking", done + 1, len(lines))
     if wrong:
@@ -182,7 +186,7 @@ def take_key(folder: Path, manifest: Manifest) -> bool:
             "or add it to CASEBOOK_OLD_SECRET_KEYS."
         )
     beside = kept.with_name(f"{KEY_FILE}.restoring")
-    _copy(folder / KEY_FILE, beside)
+    copy_file(folder / KEY_FILE, beside)
     beside.replace(kept)
     return True
 
@@ -194,17 +198,16 @@ def restore_content(folder: Path, manifest: Manifest, tell: Tell) -> None:
         DatabaseNotCopied: the database refused.
         NotABackup: what is in the database now is not what was backed up.
     """
-    target = _settings().data_dir / attachments.FOLDER
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target = attachments.folder()
     for done, path in enumerate(sorted((folder / attachments.FOLDER).iterdir())):
-        _copy(path, target / path.name)
+        copy_file(path, target / path.name)
         tell("Putting attachments back", done + 1, manifest.files)
     tell("Putting the database back", 0, None)
     db.session.remove()
     db.engine.dispose()
     put_back(db.engine, folder / FILE_NAMES[manifest.database])
     with db.engine.connect() as connection:
-        rows = count_rows(lambda statement: connection.exec_driver_sql(statement).fetchall(), list(manifest.rows))
+        rows = count_rows(asking(connection), list(manifest.rows))
     if rows != manifest.rows:
         differing = [name for name, count in manifest.rows.items() if rows[name] != count]
         raise NotABackup(f"The database has not all that was backed up: {', '.join(differing)} differ.")
@@ -219,7 +222,7 @@ def settle_in(manifest: Manifest, *, sends_mails: bool) -> tuple[int, int]:
     ended = sessions.end_everybodys()
     dropped = 0 if sends_mails else messages.drop_waiting()
     indices.forget_all("The database was restored from a backup.")
-    told = {"made_at": manifest.made_at, "rows": sum(manifest.rows.values()), "files": manifest.files}
+    told = {"made_at": manifest.made_at, "rows": manifest.row_count, "files": manifest.files}
     audit.append(RESTORED, by=None, details={**told, "sessions_ended": ended, "mails_dropped": dropped})
     db.session.commit()
     return ended, dropped
@@ -248,10 +251,10 @@ def _copy_files(source: Path, folder: Path, ask: Ask, tell: Tell) -> tuple[dict[
     missing, size = [], 0
     for done, (number, file_name, stored_name, digest) in enumerate(named):
         copy = target / stored_name
-        if copy.is_file() and _digest(copy) == digest:
+        if copy.is_file() and digest_of(copy) == digest:
             digests[stored_name] = digest
         elif (source / stored_name).is_file():
-            digests[stored_name] = _copy(source / stored_name, copy)
+            digests[stored_name] = copy_file(source / stored_name, copy)
         if digests.get(stored_name) != digest:
             missing.append(f"{file_name} ({number})")
         if stored_name in digests:
@@ -266,7 +269,7 @@ def _finish(folder: Path, digests: Mapping[str, str]) -> None:
     """Write the digests, and only then say that the backup is whole."""
     lines = []
     for path in _paths(folder):
-        lines.append(f"{digests.get(path.name) or _digest(path)}  {path.relative_to(folder)}\n")
+        lines.append(f"{digests.get(path.name) or digest_of(path)}  {path.relative_to(folder)}\n")
         path.chmod(0o600)
     beside = folder / f"{SUMS}.new"
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -281,23 +284,3 @@ def _paths(folder: Path) -> Iterator[Path]:
     names = (*FILE_NAMES.values(), MANIFEST, KEY_FILE)
     yield from (folder / name for name in names if (folder / name).is_file())
     yield from sorted((folder / attachments.FOLDER).iterdir())
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file, for its owner alone and safe from a power cut; return the digest of what was copied."""
-    digest = hashlib.sha256()
-    with (
-        source.open("rb") as given,
-        os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as taken,
-    ):
-        while chunk := given.read(CHUNK_BYTES):
-            digest.update(chunk)
-            taken.write(chunk)
-        taken.flush()
-        os.fsync(taken.fileno())
-    return digest.hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, hashlib.sha256).hexdigest()

@@ -12,8 +12,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, inspect
+from sqlalchemy import URL, Connection, Engine, inspect
 
+from portal.backups.copying import copy_file
 from portal.errors import OperationError
 
 FILE_NAMES = {"sqlite": "database.sqlite3", "postgresql": "database.dump"}
@@ -50,6 +51,11 @@ def put_back(engine: Engine, path: Path) -> None:
         _put_back_sqlite(engine, path)
 
 
+def asking(connection: Connection) -> Ask:
+    """Return a way to ask about what a connection sees."""
+    return lambda statement: connection.exec_driver_sql(statement).fetchall()
+
+
 def count_rows(ask: Ask, tables: Sequence[str]) -> dict[str, int]:
     """Return how many rows each table has."""
     return {name: int(ask(f'SELECT count(*) FROM "{name}"')[0][0]) for name in tables}  # noqa: S608  Names of tables.
@@ -80,7 +86,7 @@ def _copy_postgresql(engine: Engine, path: Path) -> Iterator[Ask]:
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         snapshot = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
         _run("pg_dump", engine.url, "--format=custom", f"--snapshot={snapshot}", f"--file={path}")
-        yield lambda statement: connection.exec_driver_sql(statement).fetchall()
+        yield asking(connection)
 
 
 def _put_back_sqlite(engine: Engine, path: Path) -> None:
@@ -88,12 +94,9 @@ def _put_back_sqlite(engine: Engine, path: Path) -> None:
     beside = place.with_name(f"{place.name}.restoring")
     engine.dispose()
     try:
-        shutil.copyfile(path, beside)
+        copy_file(path, beside)
         with closing(sqlite3.connect(f"file:{beside}?mode=ro", uri=True)) as connection:
             _refuse_damaged(connection, path)
-        beside.chmod(0o600)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
         for journal in ("-wal", "-shm"):
             Path(f"{place}{journal}").unlink(missing_ok=True)
         beside.replace(place)

@@ -11,13 +11,12 @@ from flask import current_app
 from portal.app import create_app
 from portal.backups import backups
 from portal.commands.index import build_index
+from portal.commands.options import AS_JSON
 from portal.commands.processes import NotStarted, hold_lock
 from portal.commands.run import check_data_folder, upgrade
 from portal.commands.watch import Stopped, Watch
 from portal.health.state import LAST_BACKUP
 from portal.settings import Settings
-
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 
 
 @click.command("backup")
@@ -39,7 +38,7 @@ def backup(*, folder: Path, as_json: bool) -> int:
         click.echo(json.dumps(asdict(manifest)))
     else:
         click.echo(
-            f"{folder} holds {sum(manifest.rows.values())} rows and {manifest.files} attachments "
+            f"{folder} holds {manifest.row_count} rows and {manifest.files} attachments "
             f"({manifest.files_bytes / 1e6:.1f} MB), with their digests."
         )
         if not manifest.holds_key:
@@ -84,16 +83,17 @@ def restore(*, folder: Path, sends_mails: bool, as_json: bool) -> None:
 def _restore(settings: Settings, folder: Path, *, sends_mails: bool, quiet: bool) -> dict[str, object]:
     with Watch("Checking", quiet=quiet) as watch:
         manifest = backups.check(folder, watch.show)
-        with create_app(settings).app_context():
+        app = create_app(settings)
+        with app.app_context():
             backups.refuse_unfit(manifest)
             if backups.take_key(folder, manifest):
-                settings = Settings.from_environ()
-        with create_app(settings).app_context():
+                app = create_app(Settings.from_environ())
+        with app.app_context():
             backups.restore_content(folder, manifest, watch.show)
             upgrade()
             ended, dropped = backups.settle_in(manifest, sends_mails=sends_mails)
     try:
-        with create_app(settings).app_context():
+        with app.app_context():
             built = build_index(quiet=quiet)
     except click.ClickException as error:
         raise click.ClickException(
@@ -102,7 +102,7 @@ def _restore(settings: Settings, folder: Path, *, sends_mails: bool, quiet: bool
         ) from None
     return {
         "made_at": manifest.made_at,
-        "rows": sum(manifest.rows.values()),
+        "rows": manifest.row_count,
         "files": manifest.files,
         "sessions_ended": ended,
         "mails_dropped": dropped,

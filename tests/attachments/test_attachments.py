@@ -166,7 +166,7 @@ def test_other_files_are_refused_and_leave_nothing_behind(people: People, name: 
         put(people, name, data)
     assert set(refused.value.fields) == {"file"}
     db.session.rollback()
-    assert list(attachments._folder().iterdir()) == []
+    assert list(attachments.folder().iterdir()) == []
 
 
 def test_a_file_that_is_too_large_is_refused_while_it_comes(people: People) -> None:
@@ -181,7 +181,7 @@ def test_a_file_that_is_too_large_is_refused_while_it_comes(people: People) -> N
     with pytest.raises(Invalid):
         attachments.store(stream, file_name="x.txt", owner_kind="article", owner_id=1, by=people.carol.viewer)
     assert stream.taken <= attachments.LARGEST_BYTES + attachments.CHUNK_BYTES
-    assert list(attachments._folder().iterdir()) == []
+    assert list(attachments.folder().iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_what_is_not_what_its_name_says_is_refused_and_leaves_nothing(people: Pe
             taken[name] = status
     assert taken == {}
     assert db.session.query(Attachment).count() == 0
-    assert list(attachments._folder().iterdir()) == []
+    assert list(attachments.folder().iterdir()) == []
 
 
 def test_an_archive_is_not_unpacked_and_what_stands_behind_a_document_is_not_read(

@@ -18,6 +18,7 @@ from portal.app import create_app
 from portal.attachments import attachments
 from portal.attachments.models import Attachment
 from portal.backups import backups
+from portal.backups.copying import digest_of
 from portal.commands.processes import hold_lock
 from portal.customers import customers, points
 from portal.customers.models import ContactPoint, Customer
@@ -196,7 +197,7 @@ def _resum(copy, **changes):
     manifest = copy / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
     sums = [line for line in (copy / "SHA256SUMS").read_text().splitlines() if not line.endswith("manifest.json")]
-    (copy / "SHA256SUMS").write_text("\n".join([*sums, f"{backups._digest(manifest)}  manifest.json", ""]))
+    (copy / "SHA256SUMS").write_text("\n".join([*sums, f"{digest_of(manifest)}  manifest.json", ""]))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def dump(app, people, tmp_path):
 
 def rows_of(engine, tables):
     with engine.connect() as connection:
-        return databases.count_rows(lambda statement: connection.exec_driver_sql(statement).fetchall(), list(tables))
+        return databases.count_rows(databases.asking(connection), list(tables))
 
 
 def test_tables_that_hold_nothing_are_replaced(dump, elsewhere):
