@@ -10,11 +10,10 @@ import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, tuple_, update
 
-from portal.extensions import db, is_over, now
+from portal.extensions import count_affected, db, is_over, now
 from portal.outbox import OutboxRow, is_pending
 
 LEASE = timedelta(seconds=30)
@@ -130,7 +129,7 @@ def settle(holder: str, claims: Sequence[Claim]) -> int:
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
-    settled = cast("CursorResult[Any]", done).rowcount
+    settled = count_affected(done)
     if settled < len(claims):
         # In a transaction of its own: to begin again at the first row while later ones are locked breaks the order.
         _let_go(holder, [(claim.kind, claim.object_id) for claim in claims])

@@ -12,16 +12,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import CursorResult, Row, and_, case, func, or_, select, update
+from sqlalchemy import Row, and_, case, func, or_, select, update
 
 from indexer import claims, verify
 from indexer.documents import KINDS, Refusal, build_batch, document_id
 from indexer.shaping import MOST_PROCESSES, Shaped, ShaperDied, Shapers, processors
 from indexer.sync import in_parts
 from portal import outbox
-from portal.extensions import db, is_over, now
+from portal.extensions import count_affected, db, is_over, now
 from portal.outbox import OutboxRow
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, SearchEngine
@@ -81,7 +81,7 @@ class Rebuild:
             .execution_options(synchronize_session=False)
         )
         db.session.commit()
-        if cast("CursorResult[Any]", taken).rowcount == 0:
+        if count_affected(taken) == 0:
             self._put_down()
             return None
         if self._build_id != build.id:

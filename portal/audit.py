@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.access import Viewer
-from portal.extensions import Base, db, now
+from portal.extensions import Base, count_affected, db, now
 
 ORIGIN = "0" * 64
 
@@ -71,7 +71,7 @@ def append(
     """
     lengthen = update(AuditHead).where(AuditHead.id == 1).values(length=AuditHead.length + 1)
     locked = db.session.execute(lengthen)
-    if locked.rowcount == 0:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    if count_affected(locked) == 0:
         # Two may find no head at once; one of them makes it, and both go on behind each other.
         dialect = postgresql if db.session.get_bind().dialect.name == "postgresql" else sqlite
         db.session.execute(dialect.insert(AuditHead).values(id=1, length=0, hash=ORIGIN).on_conflict_do_nothing())

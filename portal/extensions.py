@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask_babel import Babel
 from flask_limiter import Limiter
@@ -20,9 +20,11 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import (
     ColumnElement,
+    CursorResult,
     DateTime,
     Dialect,
     MetaData,
+    Result,
     Select,
     Table,
     TypeDecorator,
@@ -116,6 +118,12 @@ limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, 
 def count_rows(wanted: Select[Any], column: Any) -> int:
     """Return how many rows a query gives; only `column` of them is read."""
     return db.session.scalar(select(func.count()).select_from(wanted.with_only_columns(column).subquery())) or 0
+
+
+def count_affected(done: Result[Any]) -> int:
+    """Return how many rows an UPDATE or DELETE touched."""
+    # The result of either is a CursorResult; the session's own annotation is wider.
+    return cast("CursorResult[Any]", done).rowcount
 
 
 def twice_if_outrun(work: Callable[[], T]) -> T:

@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Protocol, cast
 from flask import current_app
 from sqlalchemy import (
     ColumnElement,
-    CursorResult,
     Index,
     Select,
     String,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.extensions import Base, Moment, db, now
+from portal.extensions import Base, Moment, count_affected, db, now
 
 RECORDED = "casebook.recorded"
 
@@ -256,4 +255,4 @@ def retry_set_aside() -> int:
         .values(not_before=None, last_error=None, attempts=0)
         .execution_options(synchronize_session=False)
     )
-    return cast("CursorResult[Any]", done).rowcount
+    return count_affected(done)

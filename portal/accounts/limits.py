@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, text
 
 from portal.accounts.models import SignInAttempt
 from portal.encryption import blind_index
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 from portal.settings import Settings
 
 WINDOW = timedelta(minutes=15)
@@ -96,7 +96,7 @@ def forget_old() -> int:
         delete(SignInAttempt).where(_is_outside(now())).execution_options(synchronize_session=False)
     )
     db.session.commit()
-    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return count_affected(deleted)
 
 
 def _is_outside(at: datetime) -> ColumnElement[bool]:

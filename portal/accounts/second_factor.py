@@ -17,7 +17,7 @@ from portal.accounts import sessions
 from portal.accounts.models import RecoveryCode, UsedCode, User
 from portal.accounts.sessions import digest
 from portal.encryption import seal, unseal
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 
 STEP_S = 30
 DRIFT_STEPS = 1
@@ -131,7 +131,7 @@ def accept(user: User, code: str) -> bool:
         )
         .values(used_at=now())
     )
-    return bool(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    return bool(count_affected(changed))
 
 
 def _use_up(user: User, step: int) -> bool:
@@ -144,7 +144,7 @@ def _use_up(user: User, step: int) -> bool:
         .values(totp_last_step=step)
         .execution_options(synchronize_session=False)
     )
-    if not changed.rowcount:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    if not count_affected(changed):
         return False
     db.session.execute(delete(UsedCode).where(UsedCode.user_id == user.id, UsedCode.step < step - KEPT_STEPS))
     db.session.add(UsedCode(user_id=user.id, step=step))

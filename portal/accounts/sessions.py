@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import contains_eager
 
 from portal.accounts.models import APIToken, User, UserSession
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 
 TOKEN_BYTES = 32
 SEEN_EVERY = timedelta(minutes=5)
@@ -110,7 +110,7 @@ def end_one(user: User, session_id: int) -> bool:
         delete(UserSession).where(UserSession.id == session_id, UserSession.user_id == user.id)
     )
     db.session.commit()
-    return bool(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return bool(count_affected(deleted))
 
 
 def end_all(user: User) -> None:
@@ -126,7 +126,7 @@ def end_all(user: User) -> None:
 def end_everybodys() -> int:
     """Delete, in the caller's transaction, every session there is; return how many."""
     deleted = db.session.execute(delete(UserSession))
-    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return count_affected(deleted)
 
 
 def sessions_of(user: User) -> list[UserSession]:
@@ -143,4 +143,4 @@ def forget_old() -> int:
     """Delete and commit the sessions that have run out; returns how many they were."""
     deleted = db.session.execute(delete(UserSession).where(UserSession.expires_at < now()))
     db.session.commit()
-    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return count_affected(deleted)

@@ -10,7 +10,7 @@ from portal import audit
 from portal.access import Viewer
 from portal.accounts.models import APIToken, OneTimeToken, User
 from portal.accounts.sessions import SEEN_EVERY, TOKEN_BYTES, digest, select_by_token
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 
 PREFIX = "cb_"
 """Lets scanners of leaked secrets recognise an API token."""
@@ -118,7 +118,7 @@ def use(token: str, purpose: str) -> User | None:
         .values(used_at=now())
         .execution_options(synchronize_session=False)
     )
-    if not changed.rowcount:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    if not count_affected(changed):
         return None
     return db.session.execute(
         select(User)
@@ -136,4 +136,4 @@ def forget_old() -> int:
     """Delete and commit the one-time tokens that have run out; returns how many they were."""
     deleted = db.session.execute(delete(OneTimeToken).where(OneTimeToken.expires_at < now()))
     db.session.commit()
-    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return count_affected(deleted)

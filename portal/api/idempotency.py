@@ -21,7 +21,7 @@ from portal import outbox
 from portal.accounts.guard import current_viewer
 from portal.api.models import IdempotencyKey
 from portal.errors import Invalid, OperationError
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 
 View = TypeVar("View", bound=Callable[..., Any])
 HEADER = "Idempotency-Key"
@@ -94,7 +94,7 @@ def _note_reference(session: Session) -> None:
             .values(reference=f"{kind}:{object_id}")
             .execution_options(synchronize_session=False)
         )
-        if noted.rowcount == 0:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+        if count_affected(noted) == 0:
             raise InProgress(gettext("The first request with this key has not ended yet. Try again in a moment."))
 
 
@@ -153,7 +153,7 @@ def _repeat(owner: str, key: str, fingerprint: str) -> Taken | Response:
             .execution_options(synchronize_session=False)
         )
         db.session.commit()
-        if retaken.rowcount:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+        if count_affected(retaken):
             return taken
         raise InProgress(gettext("The first request with this key has not ended yet. Try again in a moment."))
     if found.location:
@@ -177,4 +177,4 @@ def forget_old() -> int:
     """Delete keys older than a week and commit; returns how many."""
     gone = db.session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now() - KEPT))
     db.session.commit()
-    return int(gone.rowcount)  # type: ignore[attr-defined]
+    return count_affected(gone)

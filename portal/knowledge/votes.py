@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal import outbox
 from portal.errors import Invalid
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 from portal.knowledge import fields
 from portal.knowledge.models import Article, Vote
 
@@ -46,7 +46,7 @@ def take_back_vote(article: Article, *, voter: str) -> None:
         return
     was_helpful = found.is_helpful
     gone = db.session.execute(delete_rows(Vote).where(Vote.id == found.id))
-    if gone.rowcount:  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    if count_affected(gone):
         _count_votes(article.id, helpful=-int(was_helpful), unhelpful=-int(not was_helpful))
         outbox.record(article)
     db.session.commit()

@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from portal.encryption import Sealed, seal, unseal
-from portal.extensions import db, is_over, now
+from portal.extensions import count_affected, db, is_over, now
 from portal.mail.models import Message
 from portal.mail.transport import DeliveryError, open_transport
 from portal.settings import Settings
@@ -123,7 +123,7 @@ def forget_old() -> int:
         delete(Message).where(Message.sent_at < now() - KEPT).execution_options(synchronize_session=False)
     )
     db.session.commit()
-    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return count_affected(deleted)
 
 
 def drop_waiting() -> int:
@@ -131,7 +131,7 @@ def drop_waiting() -> int:
     deleted = db.session.execute(
         delete(Message).where(Message.sent_at.is_(None)).execution_options(synchronize_session=False)
     )
-    return int(deleted.rowcount)  # type: ignore[attr-defined]  # A DELETE's result is a CursorResult.
+    return count_affected(deleted)
 
 
 def waiting_count() -> int:
@@ -166,7 +166,7 @@ def _lease(key: int) -> Message | None:
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
-    if not taken.rowcount:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    if not count_affected(taken):
         return None
     return db.session.get(Message, key, populate_existing=True)
 

@@ -22,7 +22,7 @@ from flask import Flask, current_app
 from sqlalchemy import Integer, Table, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 from portal.search import analysis
 from portal.search.models import SearchLog
 from portal.search.privacy import HIDDEN, mask
@@ -184,7 +184,7 @@ def forget(user_id: int) -> int:
         .execution_options(synchronize_session=False)
     )
     db.session.commit()
-    return int(changed.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    return count_affected(changed)
 
 
 def forget_old() -> int:

@@ -18,7 +18,7 @@ from sqlalchemy import func, select, update
 from portal.access import Viewer
 from portal.accounts.models import User
 from portal.errors import Invalid
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 from portal.mail import messages
 from portal.search.analysis import is_run
 from portal.search.answer import answer
@@ -256,7 +256,7 @@ def _take(saved: SavedSearch, at: datetime, hits: tuple[Hit, ...] | None) -> boo
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return bool(taken.rowcount)  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    return bool(count_affected(taken))
 
 
 def _news(saved: SavedSearch, hits: tuple[Hit, ...]) -> News:

@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, select, update
 from portal import audit, outbox
 from portal.access import ANONYMOUS, Permission, Role, Viewer, viewer_for
 from portal.errors import Missing
-from portal.extensions import db, now
+from portal.extensions import count_affected, db, now
 from portal.search import answer
 from portal.search.engine import EngineError, SearchEngine
 from portal.search.guidance import Guidance
@@ -142,7 +142,7 @@ def _keep(preview: Preview, began_at: int, found: _Slice) -> None:
             "finished_at": now() if is_done else None,
         }
     ours = (Preview.id == preview.id, Preview.cursor == began_at, Preview.state.in_(["requested", "running"]))
-    if db.session.execute(update(Preview).where(*ours).values(**values)).rowcount:  # type: ignore[attr-defined]
+    if count_affected(db.session.execute(update(Preview).where(*ours).values(**values))):
         db.session.add_all(found.changes)
         db.session.commit()
     else:

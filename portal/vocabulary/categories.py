@@ -9,7 +9,7 @@ from sqlalchemy import case, select, update
 from portal import audit, outbox
 from portal.access import Audience, Permission, Viewer, audience_is_readable, narrowest
 from portal.errors import Conflict, Invalid
-from portal.extensions import db
+from portal.extensions import count_affected, db
 from portal.slugs import free_slugs, slug_for
 from portal.vocabulary import words
 from portal.vocabulary.models import Category
@@ -54,7 +54,7 @@ def save(category: Category, *, by: Viewer, changes: Mapping[str, Any], expected
         .values(version=Category.version + 1)
         .execution_options(synchronize_session=False)
     )
-    if taken.rowcount == 0:  # type: ignore[attr-defined]  # An UPDATE's result is a CursorResult.
+    if count_affected(taken) == 0:
         db.session.rollback()
         db.session.refresh(category)
         raise Conflict(
