@@ -10,6 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL_CHECKOUT = PYTHONWARNINGS=ignore $(PIP) install --no-deps --no-build-isolation --no-index -e .
 PYTEST ?= $(BIN)/pytest
 PARALLEL ?= --numprocesses=auto --dist=loadgroup
+# A run of the suite starts dozens of processes; what one of them compiled, the next ones read.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:

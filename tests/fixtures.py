@@ -7,13 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
-from sqlalchemy import Engine, event
+from jinja2.bccache import Bucket
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 import portal.app
@@ -24,7 +28,25 @@ from tests.moulds import FILLING, Filling, Moulds, settings_in
 from tests.people import Browser, People, make_people
 
 CHANGED = "tests.changed"
+STATEMENTS: LRUCache[Any, Any] = LRUCache(2_000)
 Compiled = tuple[list[Any], list[Any], dict[str, Any], frozenset[str], Callable[..., Any], Callable[..., Any]]
+
+
+class CompiledTemplates(FileSystemBytecodeCache):
+    """Compiled templates in files that all processes of a run share; each process reads a file once."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._read: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the bucket its code, if there is any."""
+        code = self._read.get((bucket.key, bucket.checksum))
+        if code is None:
+            super().load_bytecode(bucket)
+            code = bucket.code
+        if code is not None:
+            bucket.code = self._read[bucket.key, bucket.checksum] = code
 
 
 @pytest.fixture
@@ -41,8 +63,7 @@ def moulds(tmp_path_factory: pytest.TempPathFactory) -> Moulds:
         whole_run = whole_run.parent
     templates = whole_run / "templates"
     templates.mkdir(exist_ok=True)
-    cache = FileSystemBytecodeCache(str(templates))
-    return Moulds(parent=tmp_path_factory.mktemp("moulds"), cache=cache)
+    return Moulds(parent=tmp_path_factory.mktemp("moulds"), cache=CompiledTemplates(str(templates)))
 
 
 @pytest.fixture
@@ -123,6 +144,23 @@ def addresses_compiled_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rule, "compile", remembered)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """Each portal of a run has an engine of its own, which would compile every statement anew.
+
+    Dialects of one class compile alike: here all of them speak to the same server or library.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DefaultDialect, "__eq__", lambda one, other: type(one) is type(other))
+        patch.setattr(DefaultDialect, "__hash__", lambda dialect: hash(type(dialect)))
+        yield
+
+
+@event.listens_for(Engine, "engine_connect")
+def _share_statements(connection: Connection) -> None:
+    connection.engine._compiled_cache = STATEMENTS
 
 
 @event.listens_for(Engine, "connect")

@@ -4,7 +4,7 @@ import html
 import os
 import re
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from werkzeug.test import TestResponse
 
+from tests.leaks import headers
 from tests.leaks.house import COMMON
 from tests.people import Browser
 from tests.test_policy import PARAMETER
@@ -31,6 +32,8 @@ class Seen:
     path: str
     status: int
     text: str
+    lacking: tuple[str, ...]
+    """What should guard it and does not."""
 
 
 class _Forms(HTMLParser):
@@ -56,8 +59,13 @@ class _Forms(HTMLParser):
             self._action = None
 
 
-def crawl(client: Browser, starts: Iterable[str], *, follows: bool = True) -> list[Seen]:
-    """Ask for the given addresses and for all that their answers lead to; every answer is seen once."""
+def crawl(
+    client: Browser, starts: Iterable[str], *, is_private: bool, follows: bool, sent: Mapping[str, str] | None = None
+) -> list[Seen]:
+    """Ask for the given addresses and for all that their answers lead to; every answer is seen once.
+
+    `is_private` says that somebody is signed in, and `sent` are headers to send with each.
+    """
     waiting, known, variants = deque(dict.fromkeys(starts)), set(), Counter[str]()
     given = set(waiting)
     seen: list[Seen] = []
@@ -77,8 +85,8 @@ def crawl(client: Browser, starts: Iterable[str], *, follows: bool = True) -> li
             continue
         known.add(address)
         asked = parts.path + (f"?{parts.query}" if parts.query else "")
-        answer = client.get(asked)
-        found = Seen(asked, answer.status_code, everything_of(answer))
+        answer = client.get(asked, headers=sent)
+        found = Seen(asked, answer.status_code, everything_of(answer), headers.lacking(answer, is_private=is_private))
         seen.append(found)
         if follows or answer.location:
             waiting.extend(addresses_in(answer, asked))

@@ -1,7 +1,8 @@
 """Whatever somebody can fetch holds nothing that `access` keeps from them: every page, fragment, download and error.
 
 The words to look for stand one in each field (`house.py`); the crawl follows links and forms, asks for every address of
-every thing whether it is linked or not, and reads bodies and headers alike.
+every thing whether it is linked or not, and reads bodies and headers alike.  Each answer carries what guards it
+(`headers.py`), and none tells or follows a name that the client gave the portal.
 """
 
 import io
@@ -33,6 +34,9 @@ FOLLOWERS = ("ann", "alice", "carol") if crawler.VARIANTS == crawler.SHORT else 
 """Who follows links, too, in the short form; the others only ask for every address."""
 NEVER_SHOWN = re.compile("meta of|a reader's reason")
 """The places that no page shows to anybody."""
+ELSEWHERE = "evil.example"
+CLAIMED = {"ann": {"Host": ELSEWHERE}, "erin": {"X-Forwarded-Host": ELSEWHERE}}
+"""Who calls the portal by another name; links and redirects take theirs from the settings."""
 
 
 @pytest.fixture
@@ -77,8 +81,16 @@ def test_nobody_meets_what_is_not_for_them(app, people, client_for, house, said,
     wrong, met = {}, {}
     for name in NAMES:
         person = getattr(people, name)
-        seen = crawler.crawl(client_for(person), starts, follows=name in FOLLOWERS)
+        seen = crawler.crawl(
+            client_for(person),
+            starts,
+            is_private=person.user_id is not None,
+            follows=name in FOLLOWERS,
+            sent=CLAIMED.get(name),
+        )
         assert [f"{one.status} {one.path}" for one in seen if one.status >= 500 and one.path != "/readyz"] == []
+        assert [f"{one.path}: {one.lacking}" for one in seen if one.lacking] == []
+        assert [one.path for one in seen if ELSEWHERE in one.text] == []
         leaks = leaks_to(house, person, seen)
         if leaks:
             wrong[name] = leaks
@@ -98,7 +110,7 @@ def test_the_crawl_would_notice(app, people, client_for, house, monkeypatch):
     everything = reading.load_timeline
     monkeypatch.setattr(reading, "load_timeline", lambda _viewer, record: everything(people.carol.viewer, record))
     own = next(record for record in db.session.query(Record) if record.customer_id == people.company_a)
-    seen = crawler.crawl(client_for(people.alice), [f"/records/{own.number}"], follows=False)
+    seen = crawler.crawl(client_for(people.alice), [f"/records/{own.number}"], is_private=True, follows=False)
     assert "internal note of the record of A" in leaks_to(house, people.alice, seen)
 
 
