@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -27,10 +28,15 @@ class Cluster:
     def __init__(self) -> None:
         self.answer: Callable[[str, bytes], Answer] = lambda path, body: (200, {})
         self.asked: list[tuple[str, bytes]] = []
+        self.connections = 0
         cluster = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                cluster.connections += 1
+                super().setup()
 
             def _reply(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -95,6 +101,26 @@ def test_refusals_become_the_protocols_errors(
     cluster.answer = lambda path, body: fault(status, kind)
     with pytest.raises(expected):
         engine.search(ASKED)
+
+
+def test_readers_at_once_keep_their_connections(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    readers, rounds = 4, 5
+    together = threading.Barrier(readers, timeout=60)
+
+    def answer(path: str, body: bytes) -> Answer:
+        together.wait()  # All of them ask at the same time, so that each needs a connection of its own.
+        return fault(400, "parsing_exception")
+
+    def read(_reader: int) -> None:
+        for _ in range(rounds):
+            with pytest.raises(BadQuery):
+                engine.search(ASKED)
+
+    cluster.answer = answer
+    with ThreadPoolExecutor(readers) as pool:
+        list(pool.map(read, range(readers)))
+    assert len(cluster.asked) == readers * rounds
+    assert cluster.connections == readers
 
 
 class Watch:

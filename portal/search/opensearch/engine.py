@@ -60,6 +60,8 @@ from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange,
 READ_TIMEOUT_S = 0.9
 """So long a reader waits for an engine that does not answer, all addresses together."""
 ADMIN_TIMEOUT_S = 30.0
+MOST_CONNECTIONS = 64
+"""So many connections to a node are kept: one for each thread that a web process may have."""
 WALK_STEP = 5_000
 MOST_REMEMBERED = 20_000
 REFRESH_INTERVAL = "1s"
@@ -95,7 +97,7 @@ class OpenSearchEngine:
             max_retries=1 if several else 0,
             retry_on_timeout=several and not for_writing,
             http_compress=False,
-            maxsize=16,
+            pool_maxsize=MOST_CONNECTIONS,
             ca_certs=str(ca) if ca else None,
         )
         self._bulk = Bulk(self._client, self._faults)
