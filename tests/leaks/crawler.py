@@ -22,6 +22,7 @@ VARIANTS = int(os.environ.get("CRAWL_VARIANTS", SHORT))
 """How many different queries are followed for one path; a long run sets CRAWL_VARIANTS=100 and asks for every name
 of everything at every address."""
 FOLLOWED = re.compile(r"(?:href|src|action|data-[\w-]+|hx-get|content)=\"([^\"]*)\"|\"(?:url|path)\":\s*\"([^\"]*)\"")
+FORM = re.compile("<form.*?</form>", re.DOTALL)
 PLAIN_TYPES = ("text", "search", "email", "number", None)
 
 
@@ -109,7 +110,7 @@ def addresses_in(answer: TestResponse, path: str) -> list[str]:
     text = answer.text
     found = [one or other for one, other in FOLLOWED.findall(text)]
     forms = _Forms()
-    forms.feed(text if answer.mimetype == "text/html" else "")
+    forms.feed("".join(FORM.findall(text)) if answer.mimetype == "text/html" else "")
     addresses = [*(html.unescape(address) for address in found), *forms.addresses]
     return [urljoin(path, address).partition("#")[0] for address in addresses if address[:1] in ("/", "?")]
 
