@@ -9,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from opensearchpy import Connection
+from opensearchpy.exceptions import ConnectionTimeout
 
 from portal.access import ANONYMOUS
 from portal.search.document import Document, Tombstone
@@ -209,7 +211,7 @@ def test_one_slow_query_keeps_the_others_away_for_a_moment_only(
 
 
 def test_a_silent_engine_is_waited_for_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.search.opensearch.engine.READ_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("portal.search.opensearch.transport.READ_TIMEOUT_S", 0.05)
     slow = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
     release = threading.Event()
 
@@ -227,12 +229,46 @@ def test_a_silent_engine_is_waited_for_once(cluster: Cluster, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("hosts", [["http://one:9200"], ["http://one:9200", "http://two:9200", "http://three:9200"]])
-def test_nobody_waits_longer_than_a_second_in_all(hosts: list[str]) -> None:
-    """However many addresses: the first attempt and the one that may follow it."""
+def test_nobody_waits_longer_than_a_second_in_all(hosts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many addresses are silent."""
+    clock = began = 100.0
+
+    def say_nothing(asked: Connection, *_request: object, timeout: float | None = None, **_more: object) -> None:
+        nonlocal clock
+        clock += timeout or asked.timeout
+        raise ConnectionTimeout("TIMEOUT", "", None)
+
+    monkeypatch.setattr("opensearchpy.Urllib3HttpConnection.perform_request", say_nothing)
+    monkeypatch.setattr("portal.search.opensearch.transport.monotonic", lambda: clock)
     engine = OpenSearchEngine(hosts=hosts, prefix="kb")
-    attempts = engine._client.transport.max_retries + 1
-    assert attempts * engine._client.transport.get_connection().timeout < 1
+    with pytest.raises(EngineDown, match="in time"):
+        engine.search(ASKED)
+    assert 0.5 < clock - began < 1
     engine.close()
+
+
+def test_one_silent_address_and_one_that_refuses_leave_the_third(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("opensearchpy.connection_pool.random.shuffle", lambda hosts: None)
+    silent, refusing = Cluster(), Cluster()
+    release = threading.Event()
+
+    def wait(path: str, body: bytes) -> Answer:
+        release.wait(60)
+        return 200, {}
+
+    silent.answer = wait
+    refusing.close()
+    cluster.answer = lambda path, body: fault(400, "parsing_exception")
+    # The client begins with the first address and goes on with the last.
+    engine = OpenSearchEngine(hosts=[silent.url, cluster.url, refusing.url], prefix="kb")
+    with pytest.raises(BadQuery):
+        engine.search(ASKED)
+    assert (searches(silent), searches(cluster)) == (1, 1)
+    release.set()
+    engine.close()
+    silent.close()
 
 
 def test_who_writes_waits_and_is_never_kept_away(cluster: Cluster) -> None:

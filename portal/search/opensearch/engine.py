@@ -35,6 +35,7 @@ from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
 from portal.search.guidance import Guidance, default_guidance
 from portal.search.highlight import Marker
+from portal.search.opensearch import transport
 from portal.search.opensearch.breaker import Breaker
 from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
 from portal.search.opensearch.faults import Faults
@@ -57,8 +58,6 @@ from portal.search.results import (
 )
 from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange, page_of
 
-READ_TIMEOUT_S = 0.9
-"""So long a reader waits for an engine that does not answer, all addresses together."""
 ADMIN_TIMEOUT_S = 30.0
 MOST_CONNECTIONS = 64
 """So many connections to a node are kept: one for each thread that a web process may have."""
@@ -87,15 +86,15 @@ class OpenSearchEngine:
         self._guidance = guidance
         self._second = second or SecondStage()
         self._faults = Faults(", ".join(f"{urlsplit(host).hostname}:{urlsplit(host).port or 9200}" for host in hosts))
-        several = len(hosts) > 1
         self._is_for_readers = not for_writing
-        self._patience_s = READ_TIMEOUT_S / 2 if several else READ_TIMEOUT_S
+        self._patience_s = transport.patience_s(len(hosts))
         self._client = OpenSearch(
             hosts=list(hosts),
+            dead_timeout=transport.AVOIDED_S,
             timeout=WRITE_TIMEOUT_S if for_writing else self._patience_s,
-            # A second address is worth one try; more would pile up on a cluster in trouble.
-            max_retries=1 if several else 0,
-            retry_on_timeout=several and not for_writing,
+            transport_class=transport.PatientTransport,
+            max_retries=0,
+            retry_on_timeout=len(hosts) > 1 and not for_writing,
             http_compress=False,
             pool_maxsize=MOST_CONNECTIONS,
             ca_certs=str(ca) if ca else None,
@@ -471,7 +470,7 @@ class OpenSearchEngine:
     def _probe(self) -> None:
         """Ask for a number that takes every shard.  Raises `EngineDown` as long as readers would have to wait."""
         try:
-            self._client.count(index=self._prefix, params={"request_timeout": READ_TIMEOUT_S})
+            self._client.count(index=self._prefix, params={"request_timeout": transport.READ_TIMEOUT_S})
         except OpenSearchException as error:
             translated = self._faults.translated(error)
             if isinstance(translated, EngineDown) and not isinstance(translated, IndexMissing):
