@@ -315,7 +315,7 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
             asked = engine._asked(request)
             body = asked.body(engine._second.window_of(request, 0))
             ours.append(_query_ms(client, prefix, body))
-            words = {"multi_match": {"query": text, "fields": ["title^3", "all"]}}
+            words = {"multi_match": {"query": text, "fields": ["searched_title^3", "all"]}}
             plain = {"bool": {"must": [words], "filter": rights_of(AGENT)}}
             bare.append(_query_ms(client, prefix, body | {"query": plain}))
             whole.append(_engine_ms(engine, SearchRequest(viewer=AGENT, text=text)))

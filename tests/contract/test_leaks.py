@@ -141,3 +141,50 @@ def test_the_comparison_would_notice(engines: tuple[SearchEngine, dict[str, Sear
     assert answers(whole, asked) == answers(reduced["carla"], asked)
     assert answers(whole, asked) != answers(reduced["nobody"], asked)
     assert {viewer.role for viewer in (NOBODY, ALICE, BOB)} == {"anonymous", "customer"}
+
+
+WORDS = ("merger", "harbour", "合并", "港口")
+
+
+@pytest.fixture(params=ENGINES)
+def two_engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[SearchEngine, SearchEngine]]:
+    """The same open documents beside as many and as long hidden ones, which hold other words of `WORDS`."""
+    visible = [
+        document(n, f"Notes {n}", " ".join([WORDS[n % 4]] * (1 + n % 3) + ["paper"] * 6), language="en")
+        for n in range(1, 13)
+    ]
+    visible += [record(21, 1, "About the merger", "paper " * 6), record(22, 1, "About the harbour", "paper " * 6)]
+    made = []
+    for number, (frequent, rare) in enumerate(((0, 1), (1, 0))):
+        engine, prefix = make(request, tmp_path / str(number))
+        made.append((engine, prefix))
+        hidden = [
+            document(100 + n, f"{WORDS[frequent]} {WORDS[frequent + 2]}", "paper " * 6, readers=frozenset({"staff"}))
+            for n in range(60)
+        ]
+        hidden += [record(300 + n, 2, f"{WORDS[frequent]} {n}", f"{WORDS[rare]}" if n < 2 else "x") for n in range(20)]
+        engine.create_index(f"{prefix}-1")
+        put(engine, visible + hidden, f"{prefix}-1")
+        engine.swap(f"{prefix}-1")
+    yield made[0][0], made[1][0]
+    for engine, prefix in made:
+        clear(engine, prefix)
+
+
+def ranked(engine: SearchEngine, viewer: Viewer, text: str) -> list[list[tuple[float, str]]]:
+    """Return what is found and what is alike, best first, to four digits; what is equal so far is in any order."""
+    found = engine.search(SearchRequest(viewer=viewer, text=text, size=100, now=NOW)).hits
+    alike = engine.similar(viewer, text, limit=100)
+    return [sorted(((round(hit.score, 3), hit.id) for hit in hits), reverse=True) for hits in (found, alike)]
+
+
+@pytest.mark.parametrize(
+    "text", ["merger harbour", "harbour", "合并 港口", '"merger paper" harbour', "merger paper 港口"]
+)
+def test_words_of_hidden_documents_move_no_hit(two_engines: tuple[SearchEngine, SearchEngine], text: str) -> None:
+    """Who could compare scores or order would learn how often a word stands in what they may not read."""
+    one, other = two_engines
+    for viewer in (NOBODY, ALICE):
+        assert all(ranked(one, viewer, text))
+        assert ranked(one, viewer, text) == ranked(other, viewer, text)
+    assert ranked(one, CARLA, text) != ranked(other, CARLA, text), "the words do weigh for whoever may read them"

@@ -23,6 +23,7 @@ from portal.access import Viewer
 from portal.search import suggestions
 from portal.search.asking import Found, find_alike, find_loosely, is_loose
 from portal.search.document import Document, Ready, Tombstone
+from portal.search.embedded.counting import count_spread
 from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
 from portal.search.embedded.folder import Folder
@@ -33,6 +34,7 @@ from portal.search.embedded.search import Search
 from portal.search.engine import BadQuery, EngineDown
 from portal.search.guidance import Guidance, default_guidance
 from portal.search.ranking import Plan
+from portal.search.rarity import Rarities
 from portal.search.request import SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -101,6 +103,7 @@ class EmbeddedEngine:
         self._guidance = guidance
         self._second = second or SecondStage()
         self._schema = build_schema()
+        self._rarities = Rarities()
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
         self._reading = threading.Lock()
@@ -122,7 +125,11 @@ class EmbeddedEngine:
 
     def _asked(self, searcher: tantivy.Searcher, request: SearchRequest, *, is_loose: bool = False) -> Search:
         guidance = request.guidance or self._guidance()
-        return Search(self._schema, searcher, request, guidance, self._second, is_loose=is_loose)
+        weigh = partial(self._weigh, searcher)
+        return Search(self._schema, searcher, request, guidance, self._second, weigh, is_loose=is_loose)
+
+    def _weigh(self, searcher: tantivy.Searcher, plan: Plan, viewer: Viewer) -> Plan:
+        return self._rarities.weigh(plan, viewer, partial(count_spread, self._schema, searcher))
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""
@@ -151,7 +158,7 @@ class EmbeddedEngine:
         searcher, schema = self._searcher(), self._schema
 
         def find(plan: Plan) -> list[Found]:
-            parts = plan_parts(schema, plan)
+            parts = plan_parts(schema, self._weigh(searcher, plan, viewer))
             if kinds:
                 parts.append((Occur.Must, silent(Query.term_set_query(schema, column("kind"), list(kinds)))))
             parts += [(Occur.MustNot, has_term(schema, "id", document_id)) for document_id in exclude]

@@ -1,6 +1,6 @@
 """One request on one searcher of the embedded index: hits, facets, corrections, and why."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -9,6 +9,7 @@ from typing import Any
 import tantivy
 from tantivy import FieldType, Occur, Order, Query
 
+from portal.access import Viewer
 from portal.search import corrections, stored
 from portal.search.asking import REFINED, counts_of, fields_of_words, nothing_found, order_of
 from portal.search.embedded.counting import aggregation_of, threads_beside
@@ -31,7 +32,7 @@ from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse
-from portal.search.ranking import Clause, Field, build_plan, labels_of
+from portal.search.ranking import Clause, Field, Plan, build_plan, labels_of
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import Explanation, FacetValue, Hit, MatchedField, Presence, SearchResult
 from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange, page_of
@@ -50,6 +51,7 @@ class Search:
         request: SearchRequest,
         guidance: Guidance,
         second: SecondStage,
+        weigh: Callable[[Plan, Viewer], Plan],
         *,
         is_loose: bool = False,
     ) -> None:
@@ -58,7 +60,8 @@ class Search:
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
+        plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
+        self.plan = weigh(plan, self.viewer)
         self.rights = rights_of(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second

@@ -42,8 +42,10 @@ from portal.search.opensearch.faults import Faults
 from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, has_ids, planned_query, rights_of, title_query
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
+from portal.search.opensearch.spread import open_body, read_spread, vectors_body
 from portal.search.query import TypedWord
 from portal.search.ranking import Field, Plan
+from portal.search.rarity import Rarities, Spread, Term
 from portal.search.request import DEEPEST_HIT, SearchRequest
 from portal.search.results import (
     EngineHealth,
@@ -101,6 +103,7 @@ class OpenSearchEngine:
         )
         self._bulk = Bulk(self._client, self._faults)
         self._breaker = Breaker(self._probe)
+        self._rarities = Rarities()
         self._readable_terms: set[tuple[frozenset[str], str]] = set()
 
     # Reading
@@ -142,7 +145,14 @@ class OpenSearchEngine:
         )
 
     def _asked(self, request: SearchRequest, *, is_loose: bool = False) -> Search:
-        return Search(request, request.guidance or self._guidance(), self._second, is_loose=is_loose)
+        return Search(request, request.guidance or self._guidance(), self._second, self._weigh, is_loose=is_loose)
+
+    def _weigh(self, plan: Plan, viewer: Viewer) -> Plan:
+        return self._rarities.weigh(plan, viewer, self._count_spread)
+
+    def _count_spread(self, tokens: Collection[str], terms: Collection[Term]) -> Mapping[Term, Spread]:
+        vectors = self._read(lambda: self._client.termvectors(index=self._prefix, body=vectors_body(terms)))
+        return read_spread(terms, vectors, self._ask(open_body(tokens, terms)))
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
         return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))
@@ -172,7 +182,7 @@ class OpenSearchEngine:
         """See `SearchEngine.similar`."""
 
         def find(plan: Plan) -> list[Found]:
-            query = planned_query(plan, viewer)
+            query = planned_query(self._weigh(plan, viewer), viewer)
             if kinds:
                 query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
             query["bool"]["must_not"].append(has_ids(exclude))

@@ -1,9 +1,10 @@
 """One request as OpenSearch is asked it, and its answer read: hits, facets, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from portal.access import Viewer
 from portal.search import stored
 from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
@@ -28,12 +29,19 @@ class Search:
     """One request as OpenSearch is asked it."""
 
     def __init__(
-        self, request: SearchRequest, guidance: Guidance, second: SecondStage, *, is_loose: bool = False
+        self,
+        request: SearchRequest,
+        guidance: Guidance,
+        second: SecondStage,
+        weigh: Callable[[Plan, Viewer], Plan],
+        *,
+        is_loose: bool = False,
     ) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        self.plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
+        plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
+        self.plan = weigh(plan, self.viewer)
         self.is_explained = request.explain and self.viewer.is_staff and order_of(request) is None
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second

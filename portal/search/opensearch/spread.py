@@ -1,0 +1,61 @@
+"""How OpenSearch is asked for the spread of terms: what a score counts, and what stands in open documents."""
+
+from collections.abc import Collection, Mapping
+
+from portal.search.opensearch.queries import NAMES, Json
+from portal.search.ranking import Field
+from portal.search.rarity import Spread, Term
+
+
+def vectors_body(terms: Collection[Term]) -> Json:
+    """Return the request for what scores of these terms count: of a made-up document that holds them."""
+    texts: dict[str, list[str]] = {}
+    for field, term in terms:
+        texts.setdefault(NAMES[field].partition(".")[0], []).append(term)
+    fields = _names(terms)
+    return {
+        "doc": {name: " ".join(dict.fromkeys(found)) for name, found in texts.items()},
+        "fields": fields,
+        "per_field_analyzer": dict.fromkeys(fields, "whitespace"),
+        "term_statistics": True,
+        "field_statistics": True,
+        "positions": False,
+        "offsets": False,
+        "payloads": False,
+    }
+
+
+def open_body(tokens: Collection[str], terms: Collection[Term]) -> Json:
+    """Return the request that counts, among the documents that these tokens open, those with each field and term."""
+    fields: dict[str, Json] = {name: {"exists": {"field": name}} for name in _names(terms)}
+    wanted: dict[str, Json] = {_key(term): {"term": {NAMES[term[0]]: term[1]}} for term in terms}
+    return {
+        "size": 0,
+        "track_total_hits": False,
+        "query": {"bool": {"filter": [{"terms": {"readers": list(tokens)}}, {"term": {"gone": False}}]}},
+        "aggs": {"fields": {"filters": {"filters": fields}}, "terms": {"filters": {"filters": wanted}}},
+    }
+
+
+def read_spread(terms: Collection[Term], vectors: Json, opened: Json) -> Mapping[Term, Spread]:
+    """Put both answers together."""
+    of_open = opened["aggregations"]["fields"]["buckets"]
+    documents_open = opened["aggregations"]["terms"]["buckets"]
+    found = {}
+    for field, term in terms:
+        vector = vectors["term_vectors"].get(NAMES[field], {})
+        found[field, term] = Spread(
+            documents=vector.get("terms", {}).get(term, {}).get("doc_freq", 0),
+            of=vector.get("field_statistics", {}).get("doc_count", 0),
+            open_documents=documents_open[_key((field, term))]["doc_count"],
+            of_open=of_open[NAMES[field]]["doc_count"],
+        )
+    return found
+
+
+def _names(terms: Collection[Term]) -> list[str]:
+    return [NAMES[field] for field in dict.fromkeys(field for field, _ in terms)]
+
+
+def _key(term: tuple[Field, str]) -> str:
+    return " ".join(term)
