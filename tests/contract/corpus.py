@@ -10,7 +10,14 @@ NOBODY = viewer_for(Role.ANONYMOUS)
 ALICE = viewer_for(Role.CUSTOMER, user_id=11, customer_id=1)
 BOB = viewer_for(Role.CUSTOMER, user_id=12, customer_id=2)
 CARLA = viewer_for(Role.AGENT, user_id=13)
-VIEWERS: dict[str, Viewer] = {"nobody": NOBODY, "alice": ALICE, "bob": BOB, "carla": CARLA}
+VIEWERS: dict[str, Viewer] = {
+    "nobody": NOBODY,
+    "alice": ALICE,
+    "bob": BOB,
+    "carla": CARLA,
+    "dora": viewer_for(Role.EDITOR, user_id=14),
+    "erin": viewer_for(Role.MANAGER, user_id=15),
+}
 
 
 def ago(**parts: float) -> datetime:

@@ -14,6 +14,7 @@ import pytest
 
 from portal.access import Viewer
 from portal.search import analysis
+from portal.search.asking import order_of
 from portal.search.document import Document
 from portal.search.engine import SearchEngine
 from portal.search.request import SearchRequest
@@ -42,6 +43,10 @@ SECRETS = [
     document(44, "Unreleased printer LX-900", "Secret printer with laser.", readers=frozenset({"editors"})),
 ]
 EVERYTHING = CORPUS + SECRETS
+OPERATORS = [
+    "kind:faq", "kind:record", "kind:customer", "tag:driver", "tag:water", "tag:internal-only", "product:lx-300",
+    "product:lx-200", "id:R-000041", "id:R-000022", "id:article:43", "id:article:1", "id:SN-77-1234",
+]  # fmt: skip
 
 
 def visible_to(viewer: Viewer) -> list[Document]:
@@ -93,17 +98,22 @@ def generate(chance: random.Random, vocabulary: list[str], viewer: Viewer) -> Se
         elif slip < 0.3:
             word = f"-{word}"
         parts.append(word)
+    if chance.random() < 0.15:
+        parts.append(chance.choice(OPERATORS))
     filters = {}
     if chance.random() < 0.3:
         filters["tag"] = (chance.choice(["driver", "password", "internal-only", "water", "repair", "prices"]),)
     if chance.random() < 0.2:
         filters["language"] = (chance.choice(["en", "zh"]),)
+    sort = chance.choice(["relevance", "newest", "popular"])
+    is_in_pages = sort != "relevance" and chance.random() < 0.5
     return SearchRequest(
         viewer=viewer,
         text=" ".join(parts),
         filters=filters,
-        size=100,
-        sort=chance.choice(["relevance", "newest"]),
+        page=chance.choice([1, 2, 3]) if is_in_pages else 1,
+        size=3 if is_in_pages else 100,
+        sort=sort,
         now=NOW,
     )
 
@@ -111,8 +121,10 @@ def generate(chance: random.Random, vocabulary: list[str], viewer: Viewer) -> Se
 def answers(engine: SearchEngine, request: SearchRequest) -> dict[str, object]:
     result = engine.search(request)
     typed = request.text[: max(3, len(request.text) // 2)]
+    hits = [(hit.id, hit.title_html, hit.snippets, hit.in_internal, hit.section) for hit in result.hits]
     return {
-        "hits": {(hit.id, hit.title_html, hit.snippets, hit.in_internal, hit.section) for hit in result.hits},
+        # How long hidden documents are moves what is nearly equal; `test_words_of_hidden…` looks at order and scores.
+        "hits": hits if order_of(request) else set(hits),
         "total": result.total,
         "facets": result.facets,
         "missing": result.missing_words,
