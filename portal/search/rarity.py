@@ -9,52 +9,83 @@ Rarity is BM25's inverse document frequency, ln(1 + (N - n + 0.5) / (n + 0.5)), 
 """
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import log1p
+from typing import Generic, Protocol, TypeVar
 
 from portal.access import CUSTOMERS, PUBLIC, Viewer
 from portal.search.ranking import Clause, Field, Plan
 
 OPEN = frozenset({PUBLIC, CUSTOMERS})
 """What opens a document to everybody of a kind."""
-KEPT_S = 60.0
+OPEN_KEPT_S = 60.0
+"""Open documents have no secrets: an older count costs a little of the ranking's precision and nothing else."""
 MOST_KEPT = 20_000
 
 Term = tuple[Field, str]
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """In how many documents of how many a term stands: in the index as the engine counts it, and in the open ones."""
+    """In how many documents of how many a term stands."""
 
     documents: int
     of: int
-    open_documents: int
-    of_open: int
 
     @property
     def rarity(self) -> float:
-        """What the engine multiplies with."""
-        return _rarity(self.documents, self.of)
-
-    @property
-    def open_rarity(self) -> float:
-        """What it would multiply with if it held the open documents alone."""
-        return _rarity(self.open_documents, self.of_open)
+        """What BM25 multiplies with."""
+        return log1p((max(self.of, self.documents) - self.documents + 0.5) / (self.documents + 0.5))
 
 
-Count = Callable[[Collection[str], Collection[Term]], Mapping[Term, Spread]]
-"""Asks an engine for the spread of terms, given the tokens that open documents."""
+class Counts(Protocol):
+    """What an engine tells of terms."""
+
+    def in_index(self, terms: Collection[Term]) -> Mapping[Term, Spread]:
+        """Return how its scores count them."""
+
+    def in_open(self, tokens: Collection[str], terms: Collection[Term]) -> Mapping[Term, Spread]:
+        """Return how they stand in the documents that these tokens open."""
+
+
+class _Memory(Generic[Key]):
+    """Keeps counts for a while."""
+
+    def __init__(self, kept_s: float) -> None:
+        self._kept_s = kept_s
+        self._kept: dict[Key, tuple[float, Spread]] = {}
+
+    def get(self, keys: Iterable[Key], count: Callable[[list[Key]], Mapping[Key, Spread]]) -> dict[Key, Spread]:
+        """Return the counts of these keys; what is not kept, or no longer, is counted."""
+        at = time.monotonic()
+        found: dict[Key, Spread] = {}
+        new = []
+        for key in keys:
+            kept = self._kept.get(key)
+            if kept is not None and at - kept[0] < self._kept_s:
+                found[key] = kept[1]
+            else:
+                new.append(key)
+        if new:
+            counted = count(new)
+            if len(self._kept) + len(counted) > MOST_KEPT:
+                self._kept = {}
+            self._kept.update({key: (at, spread) for key, spread in counted.items()})
+            found.update(counted)
+        return found
 
 
 class Rarities:
-    """Weighs plans anew, and remembers for a minute how terms are spread.  Safe for threads."""
+    """Weighs plans anew, and remembers for a while how terms are spread.  Safe for threads."""
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[frozenset[str], Term], tuple[float, Spread]] = {}
+    def __init__(self, *, index_kept_s: float) -> None:
+        """For `index_kept_s` seconds a change of hidden documents may still move hits."""
+        self._in_index = _Memory[Term](index_kept_s)
+        self._in_open = _Memory[tuple[frozenset[str], Term]](OPEN_KEPT_S)
 
-    def weigh(self, plan: Plan, viewer: Viewer, count: Count) -> Plan:
+    def weigh(self, plan: Plan, viewer: Viewer, counts: Counts) -> Plan:
         """Return the plan as this viewer's hits are ranked by it; that of staff stays as it is."""
         tokens = viewer.tokens & OPEN
         if viewer.is_staff or not tokens:
@@ -65,43 +96,27 @@ class Rarities:
             if _is_weighed(clause)
             for term in clause.terms
         )
-        if not wanted:
-            return plan
-        spread = self._spread(tokens, wanted, count)
+
+        def count_open(keys: list[tuple[frozenset[str], Term]]) -> dict[tuple[frozenset[str], Term], Spread]:
+            found = counts.in_open(sorted(tokens), [term for _, term in keys])
+            return {(tokens, term): spread for term, spread in found.items()}
+
+        in_index = self._in_index.get(wanted, counts.in_index)
+        in_open = self._in_open.get(((tokens, term) for term in wanted), count_open)
+        rarities = {term: (in_open[tokens, term].rarity, in_index[term].rarity) for term in wanted}
         return replace(
             plan,
-            matching=tuple(_weighed(plan.matching, spread)),
-            scoring=tuple(_weighed(plan.scoring, spread)),
-            refining=tuple(_weighed(plan.refining, spread)),
+            matching=tuple(_weighed(plan.matching, rarities)),
+            scoring=tuple(_weighed(plan.scoring, rarities)),
+            refining=tuple(_weighed(plan.refining, rarities)),
         )
-
-    def _spread(self, tokens: frozenset[str], wanted: Collection[Term], count: Count) -> Mapping[Term, Spread]:
-        at = time.monotonic()
-        found, new = {}, []
-        for term in wanted:
-            kept = self._kept.get((tokens, term))
-            if kept is not None and at - kept[0] < KEPT_S:
-                found[term] = kept[1]
-            else:
-                new.append(term)
-        if new:
-            counted = count(sorted(tokens), new)
-            if len(self._kept) + len(counted) > MOST_KEPT:
-                self._kept = {}
-            self._kept.update({(tokens, term): (at, spread) for term, spread in counted.items()})
-            found.update(counted)
-        return found
-
-
-def _rarity(documents: int, of: int) -> float:
-    return log1p((max(of, documents) - documents + 0.5) / (documents + 0.5))
 
 
 def _is_weighed(clause: Clause) -> bool:
     return bool(clause.weight) and not clause.is_prefix
 
 
-def _weighed(clauses: Collection[Clause], spread: Mapping[Term, Spread]) -> Iterator[Clause]:
+def _weighed(clauses: Iterable[Clause], rarities: Mapping[Term, tuple[float, float]]) -> Iterator[Clause]:
     """Yield clauses anew: a phrase counts as the sum of its terms, any other term has its own weight."""
     for clause in clauses:
         if not _is_weighed(clause):
@@ -109,6 +124,5 @@ def _weighed(clauses: Collection[Clause], spread: Mapping[Term, Spread]) -> Iter
             continue
         groups = [clause.terms] if clause.is_phrase else [(term,) for term in clause.terms]
         for terms in groups:
-            spreads = [spread[clause.field, term] for term in terms]
-            factor = sum(one.open_rarity for one in spreads) / sum(one.rarity for one in spreads)
-            yield replace(clause, terms=terms, weight=clause.weight * factor)
+            of_open, of_index = zip(*(rarities[clause.field, term] for term in terms), strict=True)
+            yield replace(clause, terms=terms, weight=clause.weight * sum(of_open) / sum(of_index))

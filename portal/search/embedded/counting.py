@@ -45,19 +45,25 @@ def aggregation_of(facet: Facet, now: datetime, limit: int) -> dict[str, Any]:
     return {"range": {"field": "updated_at", "ranges": ranges_between(bounds)}}
 
 
-def count_spread(
-    schema: tantivy.Schema, searcher: tantivy.Searcher, tokens: Collection[str], terms: Collection[Term]
-) -> Mapping[Term, Spread]:
-    """Count in how many documents terms stand: as tantivy counts for a score, replaced ones too, and the open ones."""
-    is_open = has_any(schema, "readers", tokens)
-    # Every document has this field, so its terms together count what a score counts.
-    of = searcher.doc_freq("gone", 0) + searcher.doc_freq("gone", 1)
-    of_open = count_hits(searcher, is_open)
-    found = {}
-    for field, term in terms:
-        documents = open_documents = searcher.doc_freq(field.value, term)
-        if documents and of_open < of:
-            both = Query.boolean_query([(Occur.Must, is_open), (Occur.Must, has_term(schema, field.value, term))])
-            open_documents = count_hits(searcher, both)
-        found[field, term] = Spread(documents=documents, of=of, open_documents=open_documents, of_open=of_open)
-    return found
+@dataclass(frozen=True, slots=True)
+class TermCounts:
+    """How terms are spread, of one searcher; see `portal.search.rarity.Counts`."""
+
+    schema: tantivy.Schema
+    searcher: tantivy.Searcher
+
+    def in_index(self, terms: Collection[Term]) -> Mapping[Term, Spread]:
+        """Count as a score does, replaced documents too."""
+        # Every document has this field, so its terms together stand in all of them.
+        of = self.searcher.doc_freq("gone", 0) + self.searcher.doc_freq("gone", 1)
+        return {term: Spread(self.searcher.doc_freq(term[0].value, term[1]), of) for term in terms}
+
+    def in_open(self, tokens: Collection[str], terms: Collection[Term]) -> Mapping[Term, Spread]:
+        """Count the documents with one of these tokens."""
+        is_open = (Occur.Must, has_any(self.schema, "readers", tokens))
+        of = count_hits(self.searcher, is_open[1])
+        found = {}
+        for field, term in terms:
+            both = Query.boolean_query([is_open, (Occur.Must, has_term(self.schema, field.value, term))])
+            found[field, term] = Spread(count_hits(self.searcher, both), of)
+        return found

@@ -23,7 +23,7 @@ from portal.access import Viewer
 from portal.search import suggestions
 from portal.search.asking import Found, find_alike, find_loosely, is_loose
 from portal.search.document import Document, Ready, Tombstone
-from portal.search.embedded.counting import count_spread
+from portal.search.embedded.counting import TermCounts
 from portal.search.embedded.documents import make_ready, read_stored
 from portal.search.embedded.faults import corrupt, opening, translated
 from portal.search.embedded.folder import Folder
@@ -103,7 +103,7 @@ class EmbeddedEngine:
         self._guidance = guidance
         self._second = second or SecondStage()
         self._schema = build_schema()
-        self._rarities = Rarities()
+        self._rarities = Rarities(index_kept_s=0.0)
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
         self._reading = threading.Lock()
@@ -129,7 +129,7 @@ class EmbeddedEngine:
         return Search(self._schema, searcher, request, guidance, self._second, weigh, is_loose=is_loose)
 
     def _weigh(self, searcher: tantivy.Searcher, plan: Plan, viewer: Viewer) -> Plan:
-        return self._rarities.weigh(plan, viewer, partial(count_spread, self._schema, searcher))
+        return self._rarities.weigh(plan, viewer, TermCounts(self._schema, searcher))
 
     def suggest(self, viewer: Viewer, text: str, limit: int = 8) -> tuple[Suggestion, ...]:
         """See `SearchEngine.suggest`."""

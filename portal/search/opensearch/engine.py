@@ -42,7 +42,7 @@ from portal.search.opensearch.faults import Faults
 from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, has_ids, planned_query, rights_of, title_query
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
-from portal.search.opensearch.spread import open_body, read_spread, vectors_body
+from portal.search.opensearch.spread import open_body, read_open, read_vectors, vectors_body
 from portal.search.query import TypedWord
 from portal.search.ranking import Field, Plan
 from portal.search.rarity import Rarities, Spread, Term
@@ -63,6 +63,8 @@ from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange,
 ADMIN_TIMEOUT_S = 30.0
 MOST_CONNECTIONS = 64
 """So many connections to a node are kept: one for each thread that a web process may have."""
+SPREAD_KEPT_S = 5.0
+"""So long scores may still tell of a change to documents that their reader may not read; then they are asked again."""
 WALK_STEP = 5_000
 MOST_REMEMBERED = 20_000
 REFRESH_INTERVAL = "1s"
@@ -103,7 +105,7 @@ class OpenSearchEngine:
         )
         self._bulk = Bulk(self._client, self._faults)
         self._breaker = Breaker(self._probe)
-        self._rarities = Rarities()
+        self._rarities = Rarities(index_kept_s=SPREAD_KEPT_S)
         self._readable_terms: set[tuple[frozenset[str], str]] = set()
 
     # Reading
@@ -148,11 +150,16 @@ class OpenSearchEngine:
         return Search(request, request.guidance or self._guidance(), self._second, self._weigh, is_loose=is_loose)
 
     def _weigh(self, plan: Plan, viewer: Viewer) -> Plan:
-        return self._rarities.weigh(plan, viewer, self._count_spread)
+        return self._rarities.weigh(plan, viewer, self)
 
-    def _count_spread(self, tokens: Collection[str], terms: Collection[Term]) -> Mapping[Term, Spread]:
-        vectors = self._read(lambda: self._client.termvectors(index=self._prefix, body=vectors_body(terms)))
-        return read_spread(terms, vectors, self._ask(open_body(tokens, terms)))
+    def in_index(self, terms: Collection[Term]) -> Mapping[Term, Spread]:
+        """See `portal.search.rarity.Counts.in_index`."""
+        asked = vectors_body(terms)
+        return read_vectors(terms, self._read(lambda: self._client.termvectors(index=self._prefix, body=asked)))
+
+    def in_open(self, tokens: Collection[str], terms: Collection[Term]) -> Mapping[Term, Spread]:
+        """See `portal.search.rarity.Counts.in_open`."""
+        return read_open(terms, self._ask(open_body(tokens, terms)))
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
         return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))

@@ -37,20 +37,23 @@ def open_body(tokens: Collection[str], terms: Collection[Term]) -> Json:
     }
 
 
-def read_spread(terms: Collection[Term], vectors: Json, opened: Json) -> Mapping[Term, Spread]:
-    """Put both answers together."""
-    of_open = opened["aggregations"]["fields"]["buckets"]
-    documents_open = opened["aggregations"]["terms"]["buckets"]
+def read_vectors(terms: Collection[Term], answer: Json) -> Mapping[Term, Spread]:
+    """Read the answer to `vectors_body`."""
     found = {}
     for field, term in terms:
-        vector = vectors["term_vectors"].get(NAMES[field], {})
+        vector = answer["term_vectors"].get(NAMES[field], {})
         found[field, term] = Spread(
-            documents=vector.get("terms", {}).get(term, {}).get("doc_freq", 0),
-            of=vector.get("field_statistics", {}).get("doc_count", 0),
-            open_documents=documents_open[_key((field, term))]["doc_count"],
-            of_open=of_open[NAMES[field]]["doc_count"],
+            vector.get("terms", {}).get(term, {}).get("doc_freq", 0),
+            vector.get("field_statistics", {}).get("doc_count", 0),
         )
     return found
+
+
+def read_open(terms: Collection[Term], answer: Json) -> Mapping[Term, Spread]:
+    """Read the answer to `open_body`."""
+    of = answer["aggregations"]["fields"]["buckets"]
+    documents = answer["aggregations"]["terms"]["buckets"]
+    return {term: Spread(documents[_key(term)]["doc_count"], of[NAMES[term[0]]]["doc_count"]) for term in terms}
 
 
 def _names(terms: Collection[Term]) -> list[str]:
