@@ -70,10 +70,10 @@ class _Memory(Generic[Key]):
                 new.append(key)
         if new:
             counted = count(new)
-            if len(self._kept) + len(counted) > MOST_KEPT:
+            found.update(counted)
+            if len(self._kept) + len(counted) > MOST_KEPT or not self._kept_s:
                 self._kept = {}
             self._kept.update({key: (at, spread) for key, spread in counted.items()})
-            found.update(counted)
         return found
 
 
