@@ -1,5 +1,6 @@
 """The same records and questions on another help desk, django-helpdesk, started here in an environment of its own.
 
+What its tickets have no place for, kind, category, product and serial number, are fields that an administrator adds.
 Its list of tickets is a page and the rows that the page's script asks for at once; a reader waits for both.  Ours is
 one page.  It is fetched from PyPI at a fixed version, so this needs the network once, and runs only when asked for.
 """
@@ -66,20 +67,35 @@ if __name__ == "__main__":
 
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
     from django.core.management import call_command
-    from helpdesk.models import Queue, Ticket
+    from helpdesk.models import CustomField, FollowUp, Queue, Ticket, TicketCustomFieldValue
 
     call_command("migrate", verbosity=0)
     agent = get_user_model().objects.create_superuser("agent", "agent@example.com", "a long password of an agent")
     queue = Queue.objects.create(title="Desk", slug="desk")
     states = {"new": 1, "open": 1, "waiting": 1, "resolved": 3, "closed": 4}
-    tickets = []
+    fields = {
+        name: CustomField.objects.create(name=name, label=name, data_type="varchar", max_length=200, required=False)
+        for name in ("kind", "category", "product", "serial_number")
+    }
+    tickets, values, replies = [], [], []
     with open(sys.argv[1], encoding="utf-8") as lines:
         for line in map(json.loads, lines):
-            tickets.append(Ticket(
-                queue=queue, title=line["title"][:200], description=line["text"], status=states[line["meta"]["state"]],
-                submitter_email="somebody@example.com", created=line["meta"]["created_at"],
-            ))
-    Ticket.objects.bulk_create(tickets, batch_size=1000)
+            meta = line["meta"]
+            ticket = Ticket(
+                queue=queue, title=line["title"][:200], description=line["text"], status=states[meta["state"]],
+                submitter_email="somebody@example.com", created=meta["created_at"],
+            )
+            tickets.append(ticket)
+            values += [TicketCustomFieldValue(ticket=ticket, field=fields[name], value=meta[name]) for name in fields]
+            replies += [
+                FollowUp(ticket=ticket, date=one["at"], comment=one["body"], public=one["kind"] == "reply")
+                for one in meta["entries"]
+            ]
+    for kind, rows in ((Ticket, tickets), (TicketCustomFieldValue, values), (FollowUp, replies)):
+        for row in rows:
+            if kind is not Ticket:
+                row.ticket_id = row.ticket.pk
+        kind.objects.bulk_create(rows, batch_size=1000)
     session = import_module(settings.SESSION_ENGINE).SessionStore()
     session[SESSION_KEY] = str(agent.pk)
     session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
