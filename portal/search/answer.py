@@ -5,8 +5,9 @@ be some seconds behind a change of audience.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 
@@ -16,8 +17,10 @@ from portal.search.evaluation import CUT
 from portal.search.facets import UPDATED, is_own_period
 from portal.search.guidance import Guidance
 from portal.search.request import LONGEST_TEXT, SearchRequest
-from portal.search.results import FacetValue, Hit, SearchResult
+from portal.search.results import FacetValue, Hit, SearchResult, Suggestion
 from portal.search.sources import Registry
+
+Found = TypeVar("Found", Hit, Suggestion)
 
 log = structlog.get_logger(__name__)
 
@@ -179,11 +182,11 @@ def named(
     return shown
 
 
-def still_readable(viewer: Viewer, hits: tuple[Hit, ...], registry: Registry) -> tuple[Hit, ...]:
-    """Return those of the hits that the viewer may read at this moment: one query a kind."""
+def still_readable(viewer: Viewer, found: Sequence[Found], registry: Registry) -> tuple[Found, ...]:
+    """Return what the viewer may read at this moment of what was found: one query a kind."""
     wanted: dict[str, list[int]] = {}
-    for hit in hits:
-        kind, _, number = hit.id.partition(":")
+    for one in found:
+        kind, _, number = one.id.partition(":")
         wanted.setdefault(kind, []).append(int(number))
     readable = {
         f"{kind}:{number}"
@@ -191,4 +194,4 @@ def still_readable(viewer: Viewer, hits: tuple[Hit, ...], registry: Registry) ->
         if kind in registry.sources
         for number in registry.sources[kind].readable_ids(viewer, numbers)
     }
-    return tuple(hit for hit in hits if hit.id in readable)
+    return tuple(one for one in found if one.id in readable)

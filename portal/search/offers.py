@@ -62,7 +62,7 @@ def offer(viewer: Viewer, text: str, *, locale: str, engine: SearchEngine, regis
     searches = _searches(own[:MOST_OWN], popular.complete(viewer, text, MOST_POPULAR), text)
     places = tuple(place for find in registry.places for place in find(viewer, text, locale, MOST_PLACES))
     try:
-        titles = engine.suggest(viewer, text, MOST_TITLES)
+        titles = still_readable(viewer, engine.suggest(viewer, text, MOST_TITLES), registry)
         if len(titles) < FEW_TITLES and len(text) >= SHORTEST_FOR_HITS:
             titles = (*titles, *_hits(viewer, text, {title.id for title in titles}, engine, registry))
     except EngineError as error:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from portal.access import Role
 from portal.accounts.models import User
 from portal.extensions import db, now
+from portal.knowledge import articles
 from portal.search import popular
 from portal.search.log import key_of
 from portal.search.models import PopularSearch, SearchLog
@@ -50,6 +51,21 @@ def offered(client, text: str) -> dict[str, list[str]]:
         "searches": [(item["words"], item["is_own"]) for item in found["searches"]],
         "places": [item["name"] for item in found["places"]],
     }
+
+
+@pytest.mark.parametrize("how", ["archived", "for staff alone"])
+def test_what_was_withdrawn_is_offered_no_more_before_the_index_knows(filled, people, client_for, how) -> None:
+    for typed in ("print", "network"):
+        assert offered(client_for(people.ann), typed)["titles"]
+    for slug in ("printer-offline-after-update", "network-storage-is-slow"):
+        article = articles.get_readable(people.dora.viewer, slug)
+        if how == "archived":
+            articles.archive(article, by=people.dora.viewer)
+        else:
+            articles.save(article, by=people.dora.viewer, changes={"audience": "internal"})
+    for typed in ("print", "network"):
+        assert offered(client_for(people.ann), typed)["titles"] == []
+        assert offered(client_for(people.dora), typed)["titles"], "staff go on"
 
 
 def test_titles_topics_and_ones_own_searches_are_offered(filled, people, client_for) -> None:
