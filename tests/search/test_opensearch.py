@@ -251,6 +251,8 @@ def test_one_silent_address_and_one_that_refuses_leave_the_third(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("opensearchpy.connection_pool.random.shuffle", lambda hosts: None)
+    # Longer than readers wait, so that a busy machine is not taken for a silent address.
+    monkeypatch.setattr("portal.search.opensearch.transport.READ_TIMEOUT_S", 6.0)
     silent, refusing = Cluster(), Cluster()
     release = threading.Event()
 
