@@ -105,7 +105,9 @@ def test_refusals_become_the_protocols_errors(
         engine.search(ASKED)
 
 
-def test_readers_at_once_keep_their_connections(cluster: Cluster, engine: OpenSearchEngine) -> None:
+def test_readers_at_once_keep_their_connections(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.search.opensearch.transport.READ_TIMEOUT_S", 60.0)
+    engine = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
     readers, rounds = 4, 5
     together = threading.Barrier(readers, timeout=60)
 
@@ -123,6 +125,7 @@ def test_readers_at_once_keep_their_connections(cluster: Cluster, engine: OpenSe
         list(pool.map(read, range(readers)))
     assert len(cluster.asked) == readers * rounds
     assert cluster.connections == readers
+    engine.close()
 
 
 class Watch:
