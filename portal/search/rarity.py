@@ -59,6 +59,8 @@ class _Memory(Generic[Key]):
 
     def get(self, keys: Iterable[Key], count: Callable[[list[Key]], Mapping[Key, Spread]]) -> dict[Key, Spread]:
         """Return the counts of these keys; what is not kept, or no longer, is counted."""
+        if not self._kept_s:
+            return dict(count(list(keys)))
         at = time.monotonic()
         found: dict[Key, Spread] = {}
         new = []
@@ -71,7 +73,7 @@ class _Memory(Generic[Key]):
         if new:
             counted = count(new)
             found.update(counted)
-            if len(self._kept) + len(counted) > MOST_KEPT or not self._kept_s:
+            if len(self._kept) + len(counted) > MOST_KEPT:
                 self._kept = {}
             self._kept.update({key: (at, spread) for key, spread in counted.items()})
         return found
@@ -101,9 +103,12 @@ class Rarities:
             found = counts.in_open(sorted(tokens), [term for _, term in keys])
             return {(tokens, term): spread for term, spread in found.items()}
 
-        in_index = self._in_index.get(wanted, counts.in_index)
-        in_open = self._in_open.get(((tokens, term) for term in wanted), count_open)
-        rarities = {term: (in_open[tokens, term].rarity, in_index[term].rarity) for term in wanted}
+        # What the index does not hold scores nothing; of a pasted text that is most of it.
+        in_index = {
+            term: spread for term, spread in self._in_index.get(wanted, counts.in_index).items() if spread.documents
+        }
+        in_open = self._in_open.get(((tokens, term) for term in in_index), count_open)
+        rarities = {term: (in_open[tokens, term].rarity, spread.rarity) for term, spread in in_index.items()}
         return replace(
             plan,
             matching=tuple(_weighed(plan.matching, rarities)),
@@ -117,12 +122,21 @@ def _is_weighed(clause: Clause) -> bool:
 
 
 def _weighed(clauses: Iterable[Clause], rarities: Mapping[Term, tuple[float, float]]) -> Iterator[Clause]:
-    """Yield clauses anew: a phrase counts as the sum of its terms, any other term has its own weight."""
+    """Yield clauses anew: a phrase counts as the sum of its terms, any other term that is there has its own weight."""
     for clause in clauses:
-        if not _is_weighed(clause):
+        field, weight = clause.field, clause.weight
+        there = [term for term in clause.terms if (field, term) in rarities]
+        if not there or not _is_weighed(clause):
             yield clause
-            continue
-        groups = [clause.terms] if clause.is_phrase else [(term,) for term in clause.terms]
-        for terms in groups:
-            of_open, of_index = zip(*(rarities[clause.field, term] for term in terms), strict=True)
-            yield replace(clause, terms=terms, weight=clause.weight * sum(of_open) / sum(of_index))
+        elif clause.is_phrase:
+            if len(there) == len(clause.terms):
+                both = [rarities[field, term] for term in there]
+                yield replace(clause, weight=weight * sum(one for one, _ in both) / sum(other for _, other in both))
+            else:
+                yield clause
+        else:
+            for term in there:
+                of_open, of_index = rarities[field, term]
+                yield Clause(field=field, terms=(term,), weight=weight * of_open / of_index)
+            if len(there) < len(clause.terms):
+                yield replace(clause, terms=tuple(term for term in clause.terms if (field, term) not in rarities))

@@ -52,6 +52,26 @@ def test_terms_weigh_as_in_the_open_documents() -> None:
     assert weighed.refining == plan.refining
 
 
+def test_what_the_index_does_not_hold_stays_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pasted text is mostly that, and each term by itself would cost more than all of them."""
+    engine = Engine()
+    held = engine.in_index
+
+    def in_index(terms: Collection[Term]) -> Mapping[Term, Spread]:
+        return {term: spread if term[1] == "b" else Spread(0, 100) for term, spread in held(terms).items()}
+
+    monkeypatch.setattr(engine, "in_index", in_index)
+    phrase = Clause(field=Field.ALL, terms=("a", "b"), is_phrase=True)
+    plan = Plan(matching=(Clause(field=Field.ALL, terms=("a", "b", "c")),), refining=(phrase,))
+    weighed = rarities().weigh(plan, NOBODY, engine)
+    assert [(clause.terms, clause.weight) for clause in weighed.matching] == [
+        (("b",), pytest.approx(FACTOR)),
+        (("a", "c"), 1.0),
+    ]
+    assert weighed.refining == (phrase,)
+    assert engine.asked_of_open == ["b"]
+
+
 @pytest.mark.parametrize(("viewer", "tokens"), [(NOBODY, ["public"]), (ALICE, ["customers", "public"])])
 def test_open_is_what_everybody_of_a_kind_may_read(viewer: Viewer, tokens: list[str]) -> None:
     engine = Engine()
