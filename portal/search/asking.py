@@ -21,6 +21,9 @@ REFINED = 200
 Found = tuple[float, str, Mapping[str, Any]]
 """A found document: its score, its id, and what is stored of it."""
 
+Weigh = Callable[[Plan, Viewer], Plan]
+"""Weighs a plan's terms for a viewer; see `portal.search.rarity`."""
+
 Bound = TypeVar("Bound")
 
 _ORDERS: Mapping[str, str] = {"newest": "updated_at", "popular": "popularity"}
@@ -29,6 +32,12 @@ _ORDERS: Mapping[str, str] = {"newest": "updated_at", "popular": "popularity"}
 def order_of(request: SearchRequest) -> str | None:
     """Return the field whose largest values come first; None where relevance says what comes first."""
     return _ORDERS.get(request.effective_sort)
+
+
+def plan_of(request: SearchRequest, guidance: Guidance, weigh: Weigh, *, is_loose: bool) -> Plan:
+    """Return what an engine looks for; where no score says what comes first, no term need be weighed."""
+    plan = guidance.plan(request.query, is_staff=request.viewer.is_staff, is_loose=is_loose)
+    return plan if order_of(request) else weigh(plan, request.viewer)
 
 
 def fields_of_words(viewer: Viewer) -> list[Field]:
@@ -59,7 +68,7 @@ def is_loose(request: SearchRequest, find: Callable[[SearchRequest, bool], Searc
 
 
 def find_alike(
-    viewer: Viewer, text: str, guidance: Guidance, find: Callable[[Plan], Iterable[Found]]
+    viewer: Viewer, text: str, guidance: Guidance, weigh: Weigh, find: Callable[[Plan], Iterable[Found]]
 ) -> tuple[Hit, ...]:
     """Answer a longer text with what is like it.  No rule acts: editors steer what people search, not what is alike."""
     plan = guidance.plan(read_words(text), is_staff=viewer.is_staff)
@@ -68,7 +77,7 @@ def find_alike(
     marker = Marker(plan)
     return tuple(
         stored.build_hit(document_id, data, score=score, marker=marker, is_staff=viewer.is_staff)
-        for score, document_id, data in find(plan)
+        for score, document_id, data in find(weigh(plan, viewer))
     )
 
 

@@ -378,6 +378,13 @@ def test_a_lost_index_is_no_fault_of_the_documents(cluster: Cluster, engine: Ope
         engine.write("kb-1", [document(1, "x")])
 
 
+def test_where_no_score_orders_hits_no_term_is_counted(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    cluster.answer = lambda path, body: (200, {"hits": {"hits": [], "total": {"value": 1}}})
+    asked = SearchRequest(viewer=ANONYMOUS, text="alpha", sort="newest", with_facets=False, with_correction=False)
+    assert engine.search(asked).total == 1
+    assert [path.partition("?")[0] for path, _ in cluster.asked] == ["/kb/_search"]
+
+
 def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: OpenSearchEngine) -> None:
     empty = {"hits": {"hits": [], "total": {"value": 0}}, "responses": [], "term_vectors": {}}
 

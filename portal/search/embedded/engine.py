@@ -21,7 +21,7 @@ from tantivy import FieldType, Occur, Order, Query
 
 from portal.access import Viewer
 from portal.search import suggestions
-from portal.search.asking import Found, find_alike, find_loosely, is_loose
+from portal.search.asking import Found, find_alike, find_loosely, is_loose, plan_of
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.embedded.counting import TermCounts
 from portal.search.embedded.documents import make_ready, read_stored
@@ -125,8 +125,8 @@ class EmbeddedEngine:
 
     def _asked(self, searcher: tantivy.Searcher, request: SearchRequest, *, is_loose: bool = False) -> Search:
         guidance = request.guidance or self._guidance()
-        weigh = partial(self._weigh, searcher)
-        return Search(self._schema, searcher, request, guidance, self._second, weigh, is_loose=is_loose)
+        plan = plan_of(request, guidance, partial(self._weigh, searcher), is_loose=is_loose)
+        return Search(self._schema, searcher, request, plan, self._second)
 
     def _weigh(self, searcher: tantivy.Searcher, plan: Plan, viewer: Viewer) -> Plan:
         return self._rarities.weigh(plan, viewer, TermCounts(self._schema, searcher))
@@ -158,13 +158,13 @@ class EmbeddedEngine:
         searcher, schema = self._searcher(), self._schema
 
         def find(plan: Plan) -> list[Found]:
-            parts = plan_parts(schema, self._weigh(searcher, plan, viewer))
+            parts = plan_parts(schema, plan)
             if kinds:
                 parts.append((Occur.Must, silent(Query.term_set_query(schema, column("kind"), list(kinds)))))
             parts += [(Occur.MustNot, has_term(schema, "id", document_id)) for document_id in exclude]
             return self._documents(searcher, viewer, parts, limit)
 
-        return find_alike(viewer, text, self._guidance(), find)
+        return find_alike(viewer, text, self._guidance(), partial(self._weigh, searcher), find)
 
     def _documents(
         self, searcher: tantivy.Searcher, viewer: Viewer, parts: Sequence[tuple[Occur, Query]], size: int

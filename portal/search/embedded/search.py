@@ -1,6 +1,6 @@
 """One request on one searcher of the embedded index: hits, facets, corrections, and why."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -9,7 +9,6 @@ from typing import Any
 import tantivy
 from tantivy import FieldType, Occur, Order, Query
 
-from portal.access import Viewer
 from portal.search import corrections, stored
 from portal.search.asking import REFINED, counts_of, fields_of_words, nothing_found, order_of
 from portal.search.embedded.counting import aggregation_of, threads_beside
@@ -28,7 +27,6 @@ from portal.search.embedded.queries import (
 )
 from portal.search.embedded.schema import NAME, column, id_of
 from portal.search.facets import FACETS, UPDATED, Facet, Period, build_values, period_of
-from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.query import Query as Words
 from portal.search.query import TypedWord, parse
@@ -49,19 +47,15 @@ class Search:
         schema: tantivy.Schema,
         searcher: tantivy.Searcher,
         request: SearchRequest,
-        guidance: Guidance,
+        plan: Plan,
         second: SecondStage,
-        weigh: Callable[[Plan, Viewer], Plan],
-        *,
-        is_loose: bool = False,
     ) -> None:
         self.schema = schema
         self.searcher = searcher
         self.request = request
         self.viewer = request.viewer
         self.words: Words = request.query
-        plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
-        self.plan = weigh(plan, self.viewer)
+        self.plan = plan
         self.rights = rights_of(schema, self.viewer)
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second

@@ -30,6 +30,7 @@ from portal.search.asking import (
     is_loose,
     nothing_found,
     order_of,
+    plan_of,
 )
 from portal.search.document import Document, Ready, Tombstone
 from portal.search.engine import BadQuery, EngineDown, EngineError, IndexCorrupt, IndexMissing
@@ -147,7 +148,8 @@ class OpenSearchEngine:
         )
 
     def _asked(self, request: SearchRequest, *, is_loose: bool = False) -> Search:
-        return Search(request, request.guidance or self._guidance(), self._second, self._weigh, is_loose=is_loose)
+        guidance = request.guidance or self._guidance()
+        return Search(request, plan_of(request, guidance, self._weigh, is_loose=is_loose), self._second)
 
     def _weigh(self, plan: Plan, viewer: Viewer) -> Plan:
         return self._rarities.weigh(plan, viewer, self)
@@ -189,13 +191,13 @@ class OpenSearchEngine:
         """See `SearchEngine.similar`."""
 
         def find(plan: Plan) -> list[Found]:
-            query = planned_query(self._weigh(plan, viewer), viewer)
+            query = planned_query(plan, viewer)
             if kinds:
                 query["bool"]["filter"].append({"terms": {"kind": list(kinds)}})
             query["bool"]["must_not"].append(has_ids(exclude))
             return self._documents(query, limit, [*SHOWN, *TEXTS, *(("internal",) if viewer.is_staff else ())])
 
-        return find_alike(viewer, text, self._guidance(), find)
+        return find_alike(viewer, text, self._guidance(), self._weigh, find)
 
     def _documents(self, query: Json, size: int, shown: Sequence[str]) -> list[Found]:
         body = {"query": query, "size": size, "_source": shown, "track_total_hits": False}

@@ -1,14 +1,12 @@
 """One request as OpenSearch is asked it, and its answer read: hits, facets, and why."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from portal.access import Viewer
 from portal.search import stored
 from portal.search.asking import REFINED, counts_of, order_of, ranges_between
 from portal.search.facets import FACETS, UPDATED, Facet, age_bounds, build_values, period_of
-from portal.search.guidance import Guidance
 from portal.search.highlight import Marker
 from portal.search.opensearch.queries import Json, any_query, clause_query, constant, has_ids, planned_query, rights_of
 from portal.search.query import Query
@@ -28,20 +26,11 @@ ORDERING: list[Json | str] = [{"field": "updated_at", "format": "epoch_millis"},
 class Search:
     """One request as OpenSearch is asked it."""
 
-    def __init__(
-        self,
-        request: SearchRequest,
-        guidance: Guidance,
-        second: SecondStage,
-        weigh: Callable[[Plan, Viewer], Plan],
-        *,
-        is_loose: bool = False,
-    ) -> None:
+    def __init__(self, request: SearchRequest, plan: Plan, second: SecondStage) -> None:
         self.request = request
         self.viewer = request.viewer
         self.words: Query = request.query
-        plan = guidance.plan(self.words, is_staff=self.viewer.is_staff, is_loose=is_loose)
-        self.plan = weigh(plan, self.viewer)
+        self.plan = plan
         self.is_explained = request.explain and self.viewer.is_staff and order_of(request) is None
         self.chosen = {name: self._filter(name, values) for name, values in request.filters.items()}
         self.second = second
