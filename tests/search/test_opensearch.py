@@ -61,6 +61,17 @@ class Cluster:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
+    def fall_silent(self) -> threading.Event:
+        """Answer nobody until the event is set."""
+        release = threading.Event()
+
+        def wait(_path: str, _body: bytes) -> Answer:
+            release.wait(60)
+            return 200, {}
+
+        self.answer = wait
+        return release
+
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
@@ -216,13 +227,7 @@ def test_one_slow_query_keeps_the_others_away_for_a_moment_only(
 def test_a_silent_engine_is_waited_for_once(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.search.opensearch.transport.READ_TIMEOUT_S", 0.05)
     slow = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
-    release = threading.Event()
-
-    def wait(path: str, body: bytes) -> Answer:
-        release.wait(60)
-        return 200, {}
-
-    cluster.answer = wait
+    release = cluster.fall_silent()
     for _ in range(5):
         with pytest.raises(EngineDown):
             slow.search(ASKED)
@@ -257,13 +262,7 @@ def test_one_silent_address_and_one_that_refuses_leave_the_third(
     # Longer than readers wait, so that a busy machine is not taken for a silent address.
     monkeypatch.setattr("portal.search.opensearch.transport.READ_TIMEOUT_S", 6.0)
     silent, refusing = Cluster(), Cluster()
-    release = threading.Event()
-
-    def wait(path: str, body: bytes) -> Answer:
-        release.wait(60)
-        return 200, {}
-
-    silent.answer = wait
+    release = silent.fall_silent()
     refusing.close()
     cluster.answer = lambda path, body: fault(400, "parsing_exception")
     # The client begins with the first address and goes on with the last.
