@@ -60,10 +60,11 @@ class TermCounts:
 
     def in_open(self, tokens: Collection[str], terms: Collection[Term]) -> Mapping[Term, Spread]:
         """Count the documents with one of these tokens."""
-        is_open = (Occur.Must, has_any(self.schema, "readers", tokens))
-        of = count_hits(self.searcher, is_open[1])
+        is_open = has_any(self.schema, "readers", tokens)
+        of = count_hits(self.searcher, is_open)
         found = {}
         for field, term in terms:
-            both = Query.boolean_query([is_open, (Occur.Must, has_term(self.schema, field.value, term))])
+            parts = (is_open, has_term(self.schema, field.value, term))
+            both = Query.boolean_query([(Occur.Must, part) for part in parts])
             found[field, term] = Spread(count_hits(self.searcher, both), of)
         return found

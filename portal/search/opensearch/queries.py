@@ -25,7 +25,12 @@ NAMES: Mapping[Field, str] = {
 
 def rights_of(viewer: Viewer) -> list[Json]:
     """Return what every query begins with.  An empty list of tokens matches nothing."""
-    return [{"terms": {"readers": sorted(viewer.tokens)}}, {"term": {"gone": False}}]
+    return opened_by(viewer.tokens)
+
+
+def opened_by(tokens: Iterable[str]) -> list[Json]:
+    """Match the documents that one of these tokens opens; nobody finds a tombstone."""
+    return [{"terms": {"readers": sorted(tokens)}}, {"term": {"gone": False}}]
 
 
 def constant(query: Json, score: float) -> Json:

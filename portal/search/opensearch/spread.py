@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from portal.search.opensearch.queries import NAMES, Json
+from portal.search.opensearch.queries import NAMES, Json, opened_by
 from portal.search.ranking import Field
 from portal.search.rarity import Spread, Term
 
@@ -32,7 +32,7 @@ def open_body(tokens: Collection[str], terms: Collection[Term]) -> Json:
     return {
         "size": 0,
         "track_total_hits": False,
-        "query": {"bool": {"filter": [{"terms": {"readers": list(tokens)}}, {"term": {"gone": False}}]}},
+        "query": {"bool": {"filter": opened_by(tokens)}},
         "aggs": {"fields": {"filters": {"filters": fields}}, "terms": {"filters": {"filters": wanted}}},
     }
 
