@@ -1,4 +1,4 @@
-"""What every answer carries, whatever its status."""
+"""What every answer carries, whatever its status; and that it leads to no other place."""
 
 import re
 from http.cookies import SimpleCookie
@@ -7,7 +7,7 @@ from werkzeug.test import TestResponse
 
 from portal.pages import HEADERS
 
-FOR_ALL = re.compile(r"/attachments/\d+$|openapi|^/static/")
+FOR_ALL = re.compile(r"/attachments/\d+$|openapi")
 """Files, whose own tests say who may keep them, and what is nobody's own."""
 
 
@@ -21,6 +21,8 @@ def lacking(answer: TestResponse, *, is_private: bool) -> tuple[str, ...]:
         wrong.append("nosniff")
     if answer.mimetype == "text/html" and "frame-ancestors 'none'" not in policy:
         wrong.append("frames")
+    if answer.location and not answer.location.startswith("/"):
+        wrong.append(f"leads to {answer.location}")
     for cookie in answer.headers.getlist("Set-Cookie"):
         held = next(iter(SimpleCookie(cookie).values()))
         if held.key == "casebook" and not (held["httponly"] and held["samesite"] == "Lax"):

@@ -35,7 +35,7 @@ FOLLOWERS = ("ann", "alice", "carol") if crawler.VARIANTS == crawler.SHORT else 
 NEVER_SHOWN = re.compile("meta of|a reader's reason")
 """The places that no page shows to anybody."""
 ELSEWHERE = "evil.example"
-CLAIMED = {"ann": {"Host": ELSEWHERE}, "erin": {"X-Forwarded-Host": ELSEWHERE}}
+CLAIMED = {"ann": {"Host": ELSEWHERE}, "fred": {"X-Forwarded-Host": ELSEWHERE}}
 """Who calls the portal by another name; links and redirects take theirs from the settings."""
 
 
