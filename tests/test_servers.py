@@ -128,6 +128,18 @@ def test_opensearch_hangs_when_paused_and_keeps_its_documents_through_a_kill(tmp
     node.stop()
 
 
+def test_nothing_of_a_paused_server_runs_any_more(tmp_path: Path):
+    busy = "from threading import Thread as T\nfor _ in range(8): T(target=lambda: [0 for _ in iter(int, 1)]).start()"
+    child = Child([sys.executable, "-c", busy], log=tmp_path / "log")
+    threads = Path(f"/proc/{child.pid}/task")
+    child.wait_until("It", lambda: len(list(threads.iterdir())) == 9, timeout_s=20)
+    for _ in range(20):
+        child.pause()
+        assert {stat.read_text().rpartition(")")[2].split()[0] for stat in threads.glob("*/stat")} == {"T"}
+        child.resume()
+    child.stop()
+
+
 def test_a_second_node_on_a_taken_port_says_so(tmp_path: Path, opensearch_node: Node):
     with pytest.raises(ChildError, match=f"Port {opensearch_node.port} of 127.0.0.1 is taken"):
         Node(tmp_path, port=opensearch_node.port).start()

@@ -14,11 +14,45 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 
 class ChildError(RuntimeError):
     """A server process did not do what was asked of it; the message quotes the end of its log."""
+
+
+def hold(pids: Sequence[int], timeout_s: float = 10.0) -> None:
+    """Stop these processes (SIGSTOP) and return once each of their threads stands still.
+
+    The signal alone is no more than a request: `kill` returns while threads still run, and one of them may answer.
+    Processes that have ended are left in peace.  Raises `ChildError` when one still runs after `timeout_s`.
+    """
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    deadline = time.monotonic() + timeout_s
+    for pid in pids:
+        while not _stands_still(pid):
+            if time.monotonic() > deadline:
+                raise ChildError(f"Process {pid} still runs {timeout_s:.0f} s after it was told to stop.")
+            time.sleep(0.001)
+
+
+def let_go(pids: Sequence[int]) -> None:
+    """Undo `hold(pids)`, the last first."""
+    for pid in reversed(pids):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def _stands_still(pid: int) -> bool:
+    """Whether every thread of a process is stopped or has ended (proc_pid_stat(5), field 3)."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):
+            if thread.read_text().rpartition(")")[2].split()[0] not in "TtZX":
+                return False
+    return True
 
 
 class Child:
@@ -115,13 +149,13 @@ class Child:
 
     def pause(self) -> None:
         """Make the server and its own children hang (SIGSTOP): connections stay open and nothing answers."""
-        for pid in (self.pid, *self._children()):
-            os.kill(pid, signal.SIGSTOP)
+        if self.is_running:
+            hold((self.pid, *self._children()))
 
     def resume(self) -> None:
         """Undo `pause()`."""
-        for pid in (*self._children(), self.pid):
-            os.kill(pid, signal.SIGCONT)
+        if self.is_running:
+            let_go((self.pid, *self._children()))
 
     def _children(self) -> list[int]:
         try:

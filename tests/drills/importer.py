@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ class Importer(threading.Thread):
         try:
             yield
         finally:
-            _signal(running, signal.SIGCONT)
+            running.resume()
 
     def stop(self) -> None:
         """Take no further file; the one in hand is taken to its end."""
@@ -161,10 +160,10 @@ class Importer(threading.Thread):
             running = self._running
             if running is None or not running.is_running or not self._is_in_its_middle():
                 return None
-            _signal(running, signal.SIGSTOP)
+            running.pause()
             if running.is_running and self._is_in_its_middle():
                 return running
-            _signal(running, signal.SIGCONT)
+            running.resume()
             return None
 
     def _is_in_its_middle(self) -> bool:
@@ -186,8 +185,3 @@ def fields_of(line: dict[str, Any]) -> dict[str, Any]:
     return {"subject": line["title"], "description": line["text"]} | {
         name: meta[name] for name in ("kind", "state", "priority", "serial_number")
     }
-
-
-def _signal(child: Child, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        child.signal(number)

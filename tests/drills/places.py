@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from opensearch.node.child import Child, ChildError
+from opensearch.node.child import Child, ChildError, hold, let_go
 from portal.app import ROOT
 from tests import servers
 from tests.drills.clock import set_clock
@@ -92,15 +92,11 @@ class Place:
     def stopped(self, name: str) -> Iterator[None]:
         """Let it hang (SIGSTOP)."""
         pids = self.wait_for_pids(name)
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+        hold(pids)
         try:
             yield
         finally:
-            for pid in reversed(pids):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            let_go(pids)
 
     @property
     def data_dir(self) -> Path:
