@@ -45,6 +45,11 @@ class Arguments(Protocol):
         """Return all values of one name."""
 
 
+def _this_minute() -> datetime:
+    """Return when ages are counted from: what is asked again within a minute is the same to a cache of OpenSearch."""
+    return datetime.now(UTC).replace(second=0, microsecond=0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchRequest:
     """One search.  Frozen: make another with `dataclasses.replace`.
@@ -67,7 +72,7 @@ class SearchRequest:
     facet_limit: int = MOST_VALUES
     with_hides: bool = True
     guidance: Guidance | None = None
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+    now: datetime = field(default_factory=_this_minute)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", clean_text(self.text))

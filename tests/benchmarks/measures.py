@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -293,14 +294,14 @@ def _asked(
     took, spent = [], []
     for text in queries:
         before = time.process_time()
-        took.append(_engine_ms(engine, ask(text)))
+        took.append(_took_ms(engine.search, ask(text)))
         spent.append((time.process_time() - before) * 1000)
     return took, spent
 
 
-def _engine_ms(engine: SearchEngine, request: SearchRequest) -> float:
+def _took_ms(ask: Callable[..., object], *asked: object) -> float:
     began = time.perf_counter()
-    engine.search(request)
+    ask(*asked)
     return (time.perf_counter() - began) * 1000
 
 
@@ -311,14 +312,16 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
     for round_of in (queries[:WARM_UP], queries):
         ours, bare, whole = [], [], []
         for text in round_of:
-            request = SearchRequest(viewer=AGENT, text=text)
+            # Of another minute than the whole answer's, which would come from the node's cache else.
+            request = SearchRequest(viewer=AGENT, text=text, now=datetime.now(UTC))
             asked = engine._asked(request)
-            body = asked.body(engine._second.window_of(request, 0))
-            ours.append(_query_ms(client, prefix, body))
+            window, counts = engine._second.window_of(request, 0), asked.counts_body()
+            ours.append(_took_ms(engine._ask_together, asked.body(window), counts))
             words = {"multi_match": {"query": text, "fields": ["searched_title^3", "all"]}}
             plain = {"bool": {"must": [words], "filter": rights_of(AGENT)}}
-            bare.append(_query_ms(client, prefix, body | {"query": plain}))
-            whole.append(_engine_ms(engine, SearchRequest(viewer=AGENT, text=text)))
+            body = counts | {"query": plain, "size": window.size, "_source": False}
+            bare.append(_took_ms(partial(client.search, index=prefix, body=body)))
+            whole.append(_took_ms(engine.search, SearchRequest(viewer=AGENT, text=text)))
     documents = engine.health().documents
     table.spread(f"opensearch: query, facets and highlights, {documents:,} documents", whole, " ms")
     table.spread("opensearch:   our query on the node, with facets", ours, " ms")
@@ -328,12 +331,6 @@ def opensearch_queries(table: Table, url: str, prefix: str, queries: Sequence[st
         table.at_most(f"opensearch:   ours against the bare one, p{share}", ratio, GOALS["times multi_match"], " ×")
     engine.close()
     client.close()
-
-
-def _query_ms(client: OpenSearch, index: str, body: Any) -> float:
-    began = time.perf_counter()
-    client.search(index=index, body=body)
-    return (time.perf_counter() - began) * 1000
 
 
 def against_the_helper(table: Table, settings: Settings, url: str, rebuilt: float) -> None:

@@ -95,6 +95,10 @@ def fault(status: int, kind: str, reason: str = "") -> Answer:
     return status, {"error": {"type": kind, "reason": reason, "root_cause": [{"type": kind}]}, "status": status}
 
 
+NOTHING = {"hits": {"total": {"value": 0}, "hits": []}, "status": 200}
+
+
+@pytest.mark.parametrize("is_part", [False, True], ids=["whole", "part"])
 @pytest.mark.parametrize(
     ("status", "kind", "expected"),
     [
@@ -109,9 +113,10 @@ def fault(status: int, kind: str, reason: str = "") -> Answer:
     ],
 )
 def test_refusals_become_the_protocols_errors(
-    cluster: Cluster, engine: OpenSearchEngine, status: int, kind: str, expected: type[Exception]
+    cluster: Cluster, engine: OpenSearchEngine, status: int, kind: str, expected: type[Exception], is_part: bool
 ) -> None:
-    cluster.answer = lambda path, body: fault(status, kind)
+    refused = fault(status, kind)
+    cluster.answer = lambda path, body: (200, {"responses": [NOTHING, refused[1]]}) if is_part else refused
     with pytest.raises(expected):
         engine.search(ASKED)
 
@@ -177,7 +182,7 @@ def watched(cluster: Cluster, engine: OpenSearchEngine, watch: Watch) -> OpenSea
 
 
 def searches(cluster: Cluster) -> int:
-    return sum("_search" in path for path, _ in cluster.asked)
+    return sum(path.partition("?")[0].endswith("search") for path, _ in cluster.asked)
 
 
 def test_a_dead_engine_costs_one_wait_and_then_nothing(
@@ -206,7 +211,7 @@ def test_an_engine_is_used_again_without_anybody_asking_for_it(
         watched.search(ASKED)
     watch.ask_once()
     until(lambda: len(watch.pauses) == 2)
-    cluster.answer = lambda path, body: (200, {"hits": {"total": {"value": 0}, "hits": []}, "count": 0})
+    cluster.answer = lambda path, body: (200, {"responses": [NOTHING, NOTHING], "count": 0})
     watch.ask_once()
     until(lambda: not watched._breaker.is_open)
     assert watched.search(ASKED).total == 0
@@ -216,7 +221,7 @@ def test_an_engine_is_used_again_without_anybody_asking_for_it(
 def test_one_slow_query_keeps_the_others_away_for_a_moment_only(
     cluster: Cluster, watched: OpenSearchEngine, watch: Watch
 ) -> None:
-    cluster.answer = lambda path, body: fault(503, "timeout_exception") if "_search" in path else (200, {"count": 0})
+    cluster.answer = lambda path, body: fault(503, "timeout_exception") if "search" in path else (200, {"count": 0})
     with pytest.raises(EngineDown):
         watched.search(ASKED)
     watch.ask_once()
@@ -378,14 +383,15 @@ def test_a_lost_index_is_no_fault_of_the_documents(cluster: Cluster, engine: Ope
 
 
 def test_where_no_score_orders_hits_no_term_is_counted(cluster: Cluster, engine: OpenSearchEngine) -> None:
-    cluster.answer = lambda path, body: (200, {"hits": {"hits": [], "total": {"value": 1}}})
+    counted = {"hits": {"total": {"value": 1}, "hits": []}, "status": 200}
+    cluster.answer = lambda path, body: (200, {"responses": [NOTHING, counted]})
     asked = SearchRequest(viewer=ANONYMOUS, text="alpha", sort="newest", with_facets=False, with_correction=False)
     assert engine.search(asked).total == 1
-    assert [path.partition("?")[0] for path, _ in cluster.asked] == ["/kb/_search"]
+    assert [path.partition("?")[0] for path, _ in cluster.asked] == ["/kb/_msearch"]
 
 
 def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: OpenSearchEngine) -> None:
-    empty = {"hits": {"hits": [], "total": {"value": 0}}, "responses": [], "term_vectors": {}}
+    empty = NOTHING | {"responses": [NOTHING, NOTHING], "term_vectors": {}}
 
     def answer(path: str, body: bytes) -> Answer:
         asked = json.loads(body).get("aggs", {}) if path.endswith("_search") else {}
@@ -400,8 +406,8 @@ def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: Open
     engine.search(SearchRequest(viewer=ANONYMOUS, text="alpha -beta", filters={"tag": ("x",)}, with_correction=False))
     engine.suggest(ANONYMOUS, "alph")
     engine.similar(ANONYMOUS, "alpha beta")
-    engine.explain(SearchRequest(viewer=ANONYMOUS, text="alpha"), "article:1")
-    queries = [json.loads(body)["query"] for path, body in cluster.asked if "_search" in path]
-    rights = {"terms": {"readers": ["public"]}}
-    assert sum(rights in query["bool"]["filter"] for query in queries) >= 3
-    assert all("internal" not in body.decode() for path, body in cluster.asked[:3])
+    lines = [json.loads(line) for path, body in cluster.asked if "search" in path for line in body.splitlines()]
+    queries = [line["query"]["bool"] for line in lines if "query" in line]
+    assert len(queries) >= 5
+    assert all({"terms": {"readers": ["public"]}} in query["filter"] for query in queries)
+    assert all("internal" not in body.decode() for _, body in cluster.asked)

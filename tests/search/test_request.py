@@ -1,6 +1,6 @@
 """Requests: nothing gets in unchecked, and nobody asks without being somebody."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -98,6 +98,12 @@ def test_periods() -> None:
         datetime(2026, 3, 1, tzinfo=UTC),
         datetime(2026, 3, 2, tzinfo=UTC),
     )
+
+
+def test_ages_are_counted_from_the_begun_minute() -> None:
+    now = SearchRequest(viewer=ANONYMOUS, text="alpha").now
+    assert (now.second, now.microsecond) == (0, 0)
+    assert timedelta() <= datetime.now(UTC) - now < timedelta(minutes=2)
 
 
 def test_ages_hold_the_younger_ones() -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from opensearchpy import OpenSearch
@@ -39,7 +39,7 @@ from portal.search.highlight import Marker
 from portal.search.opensearch import transport
 from portal.search.opensearch.breaker import Breaker
 from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
-from portal.search.opensearch.faults import Faults
+from portal.search.opensearch.faults import Faults, error_of
 from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, has_ids, planned_query, rights_of, title_query
 from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
@@ -60,6 +60,8 @@ from portal.search.results import (
     WriteOutcome,
 )
 from portal.search.stages import FIRST, Candidate, SecondStage, Window, arrange, page_of
+
+Answer = TypeVar("Answer")
 
 ADMIN_TIMEOUT_S = 30.0
 MOST_CONNECTIONS = 64
@@ -123,8 +125,8 @@ class OpenSearchEngine:
             return nothing_found(request, self.name)
         pinned = self._pinned(asked)
         window = self._second.window_of(request, len(pinned))
-        answer = self._ask(asked.body(window))
-        found = {hit["_id"]: hit for hit in answer["hits"]["hits"]}
+        best, counted = self._ask_together(asked.body(window), asked.counts_body())
+        found = {hit["_id"]: hit for hit in best["hits"]["hits"]}
         ranked = [candidate_of(hit, place) for place, hit in enumerate(found.values(), start=window.offset)]
         page = page_of(self._second.stages, window, pinned, ranked, request)
         sources = {name: hit["_source"] for name, hit in found.items() if "_source" in hit}
@@ -137,9 +139,9 @@ class OpenSearchEngine:
         return SearchResult(
             query=request.text,
             engine=self.name,
-            total=answer["hits"]["total"]["value"] + len(pinned),
+            total=counted["hits"]["total"]["value"] + len(pinned),
             hits=hits,
-            facets=asked.facets(answer.get("aggregations", {})),
+            facets=asked.facets(counted.get("aggregations", {})),
             did_you_mean=self._correction(asked, missing) if missing else None,
             missing_words=corrections.named(asked.words, missing),
             rules=asked.steering.rules,
@@ -164,7 +166,24 @@ class OpenSearchEngine:
         return read_open(terms, self._ask(open_body(tokens, terms)))
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
-        return self._read(lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {})))
+        def ask() -> Json:
+            answer: Json = self._client.search(index=self._prefix, body=body, params=dict(parameters or {}))
+            return answer
+
+        return self._read(ask)
+
+    def _ask_together(self, *bodies: Json) -> list[Json]:
+        """Ask several requests at once; one that fails fails all of them."""
+        lines = [line for body in bodies for line in ({}, body)]
+
+        def ask() -> list[Json]:
+            answers: list[Json] = self._client.msearch(index=self._prefix, body=lines)["responses"]
+            for answer in answers:
+                if "error" in answer:
+                    raise error_of(answer)
+            return answers
+
+        return self._read(ask)
 
     def _pinned(self, asked: Search) -> list[Candidate]:
         if not asked.steering.pinned or order_of(asked.request) is not None:
@@ -466,11 +485,10 @@ class OpenSearchEngine:
             )
         return name
 
-    def _read(self, ask: Callable[[], Any]) -> Json:
+    def _read(self, ask: Callable[[], Answer]) -> Answer:
         """Ask once, unless the breaker is open."""
         with self._answering():
-            answer: Json = ask()
-        return answer
+            return ask()
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

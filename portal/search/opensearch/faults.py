@@ -1,5 +1,8 @@
 """What OpenSearch refuses and how it fails, in the protocol's words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from opensearchpy.exceptions import ConnectionError as NoConnection
 from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, TransportError
 
@@ -16,6 +19,11 @@ def kind_of(error: TransportError) -> str:
         causes = found.get("root_cause") or [found]
         return str(causes[0].get("type") or found.get("type", ""))
     return ""
+
+
+def error_of(answer: Mapping[str, Any]) -> TransportError:
+    """Return the error that one of several requests met, as if it had been asked alone."""
+    return TransportError(answer.get("status", SERVER_ERROR), "", answer)
 
 
 class Faults:
