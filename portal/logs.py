@@ -4,6 +4,7 @@ Tracebacks are plain.  The pretty ones print local variables, and those hold wha
 of databases, which quote the values they refuse, and so of these only the kind of error is told.
 """
 
+import logging
 import sys
 import traceback
 from typing import TextIO
@@ -15,7 +16,11 @@ DATABASES = ("sqlalchemy", "psycopg", "sqlite3")
 
 
 def set_up() -> None:
-    """Let structlog write plain lines to stderr."""
+    """Let structlog write plain lines to stderr, and OpenSearch's client no more than its errors.
+
+    At the levels below, the client writes the bodies of requests and answers, which hold what customers wrote.
+    """
+    logging.getLogger("opensearch").setLevel(logging.ERROR)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

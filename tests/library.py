@@ -1,4 +1,4 @@
-"""A real embedded index behind a portal under test: what is saved is found after `library.catch_up()`."""
+"""A real index behind a portal under test: what is saved is found after `library.catch_up()`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.search.current import EXTENSION, GUIDANCE, make_engine
 from portal.search.engine import SearchEngine
+from portal.settings import Settings
 from tests.moulds import FILLING, build_index
 from tests.people import People
 
@@ -42,10 +43,11 @@ class Library:
 
 @pytest.fixture
 def library(app: Flask, people: People) -> Iterator[Library]:
-    """An empty index of the embedded engine, read by the portal's pages."""
-    engine = make_engine(app.extensions["casebook.settings"], for_writing=True, guidance=app.extensions[GUIDANCE])
+    """An empty index of the engine that the settings name, read by the portal's pages."""
+    settings: Settings = app.extensions["casebook.settings"]
+    engine = make_engine(settings, for_writing=True, guidance=app.extensions[GUIDANCE])
     if not app.extensions[FILLING].has_index:
-        build_index(engine)
+        build_index(engine, settings.search_prefix)
     app.extensions[EXTENSION] = engine
     yield Library(app, engine, people)
     engine.close()

@@ -81,8 +81,9 @@ class Moulds:
     def _make_index(self, folder: Path) -> None:
         shutil.copytree(self._folder("people"), folder)
         with self._portal(folder) as made:
-            engine = make_engine(made.extensions["casebook.settings"], for_writing=True)
-            build_index(engine)
+            settings = made.extensions["casebook.settings"]
+            engine = make_engine(settings, for_writing=True)
+            build_index(engine, settings.search_prefix)
             engine.close()
 
     @contextmanager
@@ -97,10 +98,10 @@ class Moulds:
             db.engine.dispose()
 
 
-def build_index(engine: SearchEngine) -> None:
-    """Make a live index of what is in the database."""
-    rebuild.ensure_index(engine, "tests")
-    work = Rebuild(engine, "tests", "tests")
+def build_index(engine: SearchEngine, prefix: str) -> None:
+    """Make a live index of what is in the database; its name begins with the prefix."""
+    rebuild.ensure_index(engine, prefix)
+    work = Rebuild(engine, "tests", prefix)
     while work.step():
         pass
     work.let_go()

@@ -5,6 +5,8 @@ Every test that may touch a server is marked by it, so that `pytest -m "not serv
 `pytest -m opensearch` the one of a single server.
 
 For contract suites: `database_url` runs a test on SQLite and PostgreSQL, `search_url` on both engines.
+For what is asked of the whole product: a module whose `settings` are `production_settings`, or `postgres_settings`
+where no search is asked, has its portals on the servers of production.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from opensearch.node.server import Node
+from portal.settings import Settings
 from tests import servers
+from tests.moulds import settings_in
 
 # The fixture that a test asks for, directly or through another one, and the marker it earns.
 MARKERS = {
@@ -96,6 +100,18 @@ def postgres_url(postgres: servers.PostgreSQL) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     yield postgres.create_database(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture
+def postgres_settings(tmp_path: Path, postgres_url: str) -> Settings:
+    """Settings of a portal on PostgreSQL, with the embedded engine."""
+    return settings_in(tmp_path, database_url=postgres_url)
+
+
+@pytest.fixture
+def production_settings(tmp_path: Path, postgres_url: str, opensearch_url: str, search_prefix: str) -> Settings:
+    """Settings of a portal on the servers of production, PostgreSQL and OpenSearch."""
+    return settings_in(tmp_path, database_url=postgres_url, search_url=opensearch_url, search_prefix=search_prefix)
 
 
 @pytest.fixture

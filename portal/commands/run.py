@@ -47,7 +47,6 @@ def set_up_logging() -> None:
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s  %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("opensearch").setLevel(logging.ERROR)
 
 
 # init

@@ -12,9 +12,9 @@ from tests.moulds import settings_in
 
 
 @pytest.fixture
-def settings(tmp_path, postgres_url):
+def settings(postgres_settings):
     """The portal of these tests runs on PostgreSQL."""
-    return settings_in(tmp_path, database_url=postgres_url)
+    return postgres_settings
 
 
 @pytest.fixture

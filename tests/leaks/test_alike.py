@@ -36,6 +36,12 @@ SPREAD = 2.5
 
 
 @pytest.fixture
+def settings(postgres_settings):
+    """PostgreSQL, which looks things up as it does in production, and refuses more than SQLite."""
+    return postgres_settings
+
+
+@pytest.fixture
 def house(app, people, monkeypatch) -> House:
     """The portal full of canaries; no index is needed to be refused."""
     monkeypatch.setattr(limiter, "enabled", False)

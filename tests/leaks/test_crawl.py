@@ -2,31 +2,27 @@
 
 The words to look for stand one in each field (`house.py`); the crawl follows links and forms, asks for every address of
 every thing whether it is linked or not, and reads bodies and headers alike.  Each answer carries what guards it
-(`headers.py`), and none tells or follows a name that the client gave the portal.
+(`headers.py`), and none tells or follows a name that the client gave the portal.  The portal is one on the servers of
+production.
 """
 
 import io
 import logging
 import re
 from collections import defaultdict
-from datetime import timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 
-from portal import logs, outbox
+from portal import logs
 from portal.access import Permission
-from portal.accounts import users
 from portal.accounts.guard import needs
-from portal.extensions import db, now
+from portal.extensions import db
 from portal.knowledge import reads
-from portal.search import saved
-from portal.search.models import SavedSearch
 from portal.service import reading
 from portal.service.models import Record
-from tests.indexer.test_queue import FakeQueue
 from tests.leaks import crawler
-from tests.leaks.house import COMMON, House, build
+from tests.leaks.house import House, build
 from tests.people import Person
 
 NAMES = ("ann", "alice", "bob", "carol", "dora", "erin", "fred")
@@ -37,6 +33,12 @@ NEVER_SHOWN = re.compile("meta of|a reader's reason")
 ELSEWHERE = "evil.example"
 CLAIMED = {"ann": {"Host": ELSEWHERE}, "fred": {"X-Forwarded-Host": ELSEWHERE}}
 """Who calls the portal by another name; links and redirects take theirs from the settings."""
+
+
+@pytest.fixture
+def settings(production_settings):
+    """What PostgreSQL and OpenSearch answer is what people meet in production."""
+    return production_settings
 
 
 @pytest.fixture
@@ -112,49 +114,6 @@ def test_the_crawl_would_notice(app, people, client_for, house, monkeypatch):
     own = next(record for record in db.session.query(Record) if record.customer_id == people.company_a)
     seen = crawler.crawl(client_for(people.alice), [f"/records/{own.number}"], is_private=True, follows=False)
     assert "internal note of the record of A" in leaks_to(house, people.alice, seen)
-
-
-def test_mails_jobs_and_files_hold_only_what_their_readers_may_read(app, people, house, outgoing, library):
-    """What leaves by other ways than pages: mails, the queue, and the files of the database."""
-    jobs = FakeQueue()
-    app.extensions["casebook.nudge"]._queue = jobs
-    app.extensions["casebook.nudge"]._quiet_until = 0.0
-    db.session.execute(
-        update(SavedSearch).values(next_check_at=now(), changed_since=now() - timedelta(days=1), text=COMMON)
-    )
-    db.session.commit()
-    assert saved.write_news() == len(people.everybody) - 1
-    users.ask_reset(people.alice.email)
-    outbox.nudge()
-
-    letters = outgoing()
-    readers = {person.email: person.viewer for person in people.everybody}
-    wrong = [
-        f"{letter.subject}: {house.place_of(word)} to {letter.recipient}"
-        for letter in letters
-        for word in house.found_in(f"{letter.subject}\n{letter.text}")
-        if not house.may_meet(readers[letter.recipient], word)
-    ]
-    assert wrong == []
-    told = defaultdict(set)
-    for letter in letters:
-        told[letter.recipient] |= house.found_in(letter.text)
-    assert told[people.alice.email]
-    assert len(told[people.alice.email]) < len(told[people.dora.email])
-
-    assert jobs.jobs
-    assert house.found_in(repr(jobs.jobs)) == set()
-
-    db.session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-    settings = app.extensions["casebook.settings"]
-    sealed = {word for word, canary in house.canaries.items() if canary.place.startswith("address of")} | set(
-        house.phones
-    )
-    assert len(sealed) == 4
-    files = [path for path in settings.data_dir.rglob("*") if path.is_file()]
-    assert any(b"internal" in path.read_bytes() for path in files)
-    for path in files:
-        assert not sealed & house.found_in(path.read_bytes().decode("latin-1")), path
 
 
 def test_a_fault_tells_the_log_and_the_reader_nothing_of_what_it_met(app, people, client_for, said):

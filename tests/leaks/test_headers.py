@@ -14,6 +14,12 @@ from tests.test_policy import MISSING, POLICY, address
 ENDING = ("/sign-out", "/me/sessions/end")
 
 
+@pytest.fixture
+def settings(postgres_settings):
+    """PostgreSQL, which refuses more than SQLite: a refusal carries the headers, too."""
+    return postgres_settings
+
+
 @pytest.mark.parametrize("name", ["ann", "alice", "fred"])
 def test_every_answer_is_guarded(people, client_for, monkeypatch, name):
     monkeypatch.setattr(limiter, "enabled", False)

@@ -104,6 +104,12 @@ def fields_of_views():
 
 
 @pytest.fixture
+def settings(postgres_settings):
+    """PostgreSQL, which holds references to what is there as it does in production."""
+    return postgres_settings
+
+
+@pytest.fixture
 def house(app, people) -> House:
     return build(people)
 
