@@ -15,7 +15,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from urllib.parse import quote
 
-import psycopg
 import pytest
 import schemathesis
 from flask_wtf import FlaskForm
@@ -25,8 +24,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
 from portal.app import ROOT
-from portal.extensions import db, limiter
+from portal.extensions import limiter
 from tests.leaks.house import COMMON, build
+from tests.leaks.snapshot import Snapshot
 from tests.leaks.test_assignment import everything
 from tests.leaks.test_references import subclasses
 from tests.test_policy import MISSING, PARAMETER, POLICY, address
@@ -145,29 +145,6 @@ def bodies(draw, names, rule):
     return {"data": "&".join(pairs).encode(), "content_type": "application/x-www-form-urlencoded"}
 
 
-class Copy:
-    """The rows of a portal's PostgreSQL database as they are now, and the way back to them."""
-
-    def __init__(self):
-        names = sorted(db.metadata.tables)
-        self._run("CREATE SCHEMA kept", *(f'CREATE TABLE kept."{name}" AS TABLE public."{name}"' for name in names))
-        self._back = [
-            # Neither order nor triggers matter: what is put back fitted together when it was kept.
-            "SET session_replication_role = replica",
-            *(f'DELETE FROM public."{name}"' for name in names),
-            *(f'INSERT INTO public."{name}" TABLE kept."{name}"' for name in names),
-        ]
-
-    def restore(self):
-        self._run(*self._back)
-
-    def _run(self, *statements):
-        db.session.remove()
-        url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url) as connection:
-            connection.execute(";".join(statements))
-
-
 @pytest.fixture
 def settings(postgres_settings):
     return postgres_settings
@@ -200,7 +177,6 @@ def complaint(answer, path):
 # The half-read upload of a refused form is closed by Python itself, which says so.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_every_route_survives_every_value(people, client_for, house):
-    before = Copy()
     names, counted, wrong, clients = names_read(), Counter(), [], {}
 
     @habits(STEADY, max_examples=int(REQUESTS * (1 - FOR_THE_API)))
@@ -219,7 +195,8 @@ def test_every_route_survives_every_value(people, client_for, house):
         if found:
             wrong.append(f"{found}: {name} {method} {path[:300]} {more}")
 
-    ask()
+    with Snapshot() as before:
+        ask()
     print(f"pages: {dict(counted)}, {len(names)} names")
     assert wrong == []
 
@@ -230,7 +207,6 @@ def test_the_api_survives_what_fits_its_document_and_what_does_not(app, people, 
     each = max(4, int(REQUESTS * FOR_THE_API / len(operations) / 2))
     keys = {name: token_for(getattr(people, name)) for name in ("alice", "carol", "fred")}
     counted, wrong = Counter(), []
-    before = Copy()
     assert len(operations) >= 15
 
     def run(operation, mode):
@@ -254,9 +230,10 @@ def test_the_api_survives_what_fits_its_document_and_what_does_not(app, people, 
             ask()
         before.restore()
 
-    for operation in operations:
-        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
-            run(operation, mode)
+    with Snapshot() as before:
+        for operation in operations:
+            for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+                run(operation, mode)
     print(f"api: {dict(counted)}, {len(operations)} operations")
     assert wrong == []
 

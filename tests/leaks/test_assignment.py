@@ -1,11 +1,10 @@
 """Whatever is sent, nothing changes that the sender's role may not change.
 
 Every column's name is sent to every unsafe route by each role, as a form and as JSON.  What changed in the database is
-compared with one table: which role may bring a change of which column about.
+compared with one table: which role may bring a change of which column about.  The portal runs on PostgreSQL.
 """
 
 import json
-import sqlite3
 from collections import defaultdict
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -15,15 +14,16 @@ import pytest
 from portal.access import STAFF_ROLES, Role
 from portal.extensions import db, limiter
 from tests.leaks.house import House, build
+from tests.leaks.snapshot import Snapshot
 from tests.test_policy import MISSING, PARAMETER, POLICY, SAFE, address
 
 ANYBODY, CUSTOMER, AGENT, EDITOR, MANAGER, ADMIN = Role
 RANK = {role: number for number, role in enumerate(Role)}
 
-WRITTEN_BY_ALL = {
+WRITTEN_BY_ALL = frozenset({
     "audit_entry", "audit_head", "outbox", "message", "search_log", "sign_in_attempt", "idempotency_key",
     "record_counter", "one_time_token", "user_session", "recovery_code", "used_code", "vote",
-}  # fmt: skip
+})  # fmt: skip
 """What the operations themselves keep; tests of their own say what they may hold."""
 MAY_CHANGE = {
     ("article", "*"): AGENT,
@@ -102,50 +102,6 @@ OWN = {"saved_search": "user_id", "api_token": "user_id", "user": "id"}
 """Tables whose rows belong to one account; everybody below an administrator changes their own alone."""
 
 
-class Snapshot:
-    """The whole database as it is, and a way back to it."""
-
-    def __init__(self, path):
-        self.live = sqlite3.connect(path, isolation_level=None)
-        self.live.row_factory = sqlite3.Row
-        self.live.execute("PRAGMA synchronous=OFF")
-        self.kept = sqlite3.connect(":memory:")
-        self.live.backup(self.kept)
-        self.tables = {}
-        for (name,) in self.live.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            keys = [row["name"] for row in self.live.execute(f'PRAGMA table_info("{name}")') if row["pk"]]
-            if keys and not name.startswith(("sqlite_", "alembic")):
-                self.tables[name] = keys
-        self.before = self.read()
-        self.changes_seen = self.version()
-
-    def version(self):
-        return self.live.execute("PRAGMA data_version").fetchone()[0]
-
-    def read(self):
-        return {
-            name: {tuple(row[key] for key in keys): dict(row) for row in self.live.execute(f'SELECT * FROM "{name}"')}
-            for name, keys in self.tables.items()
-            if name not in WRITTEN_BY_ALL
-        }
-
-    def changes(self):
-        """Yield table, what happened, the row before and after."""
-        if self.version() == self.changes_seen:
-            return
-        now = self.read()
-        for name, rows in now.items():
-            old = self.before[name]
-            for key in rows.keys() | old.keys():
-                if rows.get(key) != old.get(key):
-                    yield name, old.get(key), rows.get(key)
-
-    def restore(self):
-        if self.version() != self.changes_seen:
-            self.kept.backup(self.live)
-            self.changes_seen = self.version()
-
-
 def value_for(column):
     """Return what is sent under a column's name: something that would do harm."""
     kind = column.type.python_type if hasattr(column.type, "python_type") else str
@@ -184,6 +140,11 @@ FORM = urlencode({
     if not isinstance(value, dict | list)
 })  # fmt: skip
 """Written once: there are thousands of requests."""
+
+
+@pytest.fixture
+def settings(postgres_settings):
+    return postgres_settings
 
 
 @pytest.fixture
@@ -250,24 +211,23 @@ def test_nothing_changes_that_the_sender_may_not_change(app, people, client_for,
     filled = {route: fillings(house, route) for route in POLICY}
     for person in people.everybody:
         client = client_for(person)
-        snapshot = Snapshot(app.extensions["casebook.settings"].data_dir / "casebook.sqlite3")
-        for route in POLICY:
-            method, rule = route.split(" ", 1)
-            if method in SAFE:
-                continue
-            for values in filled[route]:
-                path = address(rule, {**MISSING, "article_attachment_id": values.get("attachment_id", 1), **values})
-                for more in tries_of(rule):
-                    answer = client.open(path, method=method, **more)
-                    asked += 1
-                    assert answer.status_code < 500, f"{person.name}: {method} {path} {more}"
-                    for table, old, new in snapshot.changes():
-                        changed[person.name] += 1
-                        columns = wrong_in(person, table, old, new)
-                        if columns:
-                            wrong[f"{person.name}: {route}"].append(f"{table}.{','.join(columns)}")
-                    db.session.remove()
-                    snapshot.restore()
+        with Snapshot(ignored=WRITTEN_BY_ALL) as snapshot:
+            for route in POLICY:
+                method, rule = route.split(" ", 1)
+                if method in SAFE:
+                    continue
+                for values in filled[route]:
+                    path = address(rule, {**MISSING, "article_attachment_id": values.get("attachment_id", 1), **values})
+                    for more in tries_of(rule):
+                        answer = client.open(path, method=method, **more)
+                        asked += 1
+                        assert answer.status_code < 500, f"{person.name}: {method} {path} {more}"
+                        for table, old, new in snapshot.changes():
+                            changed[person.name] += 1
+                            columns = wrong_in(person, table, old, new)
+                            if columns:
+                                wrong[f"{person.name}: {route}"].append(f"{table}.{','.join(columns)}")
+                        snapshot.restore()
     print(f"{asked} requests, changes by {dict(changed)}")
     assert dict(wrong) == {}
     assert changed["Ann"] < changed["Alice"] < changed["Carol"] < changed["Dora"]
