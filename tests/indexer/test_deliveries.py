@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as habits
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -30,8 +31,11 @@ from portal.search.models import IndexBuild
 from portal.search.results import Outcome
 from tests.indexer.conftest import build_index, change, remove, save_article
 from tests.indexer.memory_engine import MemoryEngine
+from tests.moulds import settings_in
 
 WORKERS = ("one", "two", "three")
+STORIES = {"sqlite": 5, "postgresql": 20}
+"""How many are told on each database: most where workers lock rows and not the whole file."""
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -171,6 +175,11 @@ class Deliveries(RuleBasedStateMachine):
         assert outbox.statistics().set_aside == 0
 
 
+@pytest.fixture
+def settings(tmp_path, database_url):
+    return settings_in(tmp_path, database_url=database_url)
+
+
 @pytest.mark.usefixtures("app")
 def test_any_order_of_deliveries_ends_with_an_equal_index(monkeypatch):
     # However slow the machine is: leases end when the machine of states lets them.
@@ -179,8 +188,8 @@ def test_any_order_of_deliveries_ends_with_an_equal_index(monkeypatch):
     monkeypatch.setattr(rebuild, "ROWS_A_COMMIT", 3)
     run_state_machine_as_test(
         Deliveries,
-        settings=settings(
-            max_examples=20,
+        settings=habits(
+            max_examples=STORIES[db.engine.dialect.name],
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -44,7 +44,8 @@ class QuietHandler(WSGIRequestHandler):
 def serving(app: WSGIApplication) -> Iterator[str]:
     """Serve a portal on a free port until the block ends; gives its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
-    thread = Thread(target=server.serve_forever, name="portal under test")
+    # The pause between two looks whether it is to end is what each test would wait for at its end.
+    thread = Thread(target=server.serve_forever, args=(0.01,), name="portal under test")
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.port}"
