@@ -25,6 +25,7 @@ from portal.search import saved
 from portal.search.request import SearchRequest
 from portal.service.models import Record
 from portal.vocabulary.models import Category, Product, Tag
+from tests.moulds import settings_in
 
 ANYBODY, CUSTOMER, AGENT, EDITOR, MANAGER, ADMIN = Role
 POLICY = {
@@ -249,6 +250,8 @@ WITHOUT_CSRF = {"POST /api/v1/searches/<string:search_id>/click"}
 """Browsers send these as beacons, which carry no header; they count a click and nothing else."""
 SAFE = {"GET", "HEAD", "OPTIONS"}
 ROLES = list(Role)
+on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+"""For what asks every route: it is asked where it answers as in production."""
 PARAMETER = re.compile(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>")
 
 
@@ -309,6 +312,13 @@ def test_every_parameter_has_a_missing_value(app):
 
 
 @pytest.fixture
+def settings(request, tmp_path):
+    """SQLite, unless a test is one `on_postgresql`."""
+    is_postgresql = getattr(request, "param", "sqlite") == "postgresql"
+    return request.getfixturevalue("postgres_settings") if is_postgresql else settings_in(tmp_path)
+
+
+@pytest.fixture
 def hollow(app):
     """The portal with views that do nothing: only the guard answers."""
     for endpoint, view in list(app.view_functions.items()):
@@ -336,6 +346,7 @@ def is_refused(answer, person):
     return False
 
 
+@on_postgresql
 def test_each_role_gets_through_where_its_row_says(hollow, people, client_for):
     wrong = []
     for person in people.everybody:
@@ -379,6 +390,7 @@ def test_a_wrong_token_is_told_even_beside_a_session(hollow, people, client_for,
     assert answer.json["error"]["code"] == "unauthorized"
 
 
+@on_postgresql
 def test_no_unsafe_method_without_the_csrf_token(hollow, people, client_for):
     open_ones = []
     for person in (people.ann, people.fred):
@@ -517,6 +529,7 @@ def plain(answer, path):
     return answer.status_code, text, answer.headers.get("Location", "").replace(quote(path), "…")
 
 
+@on_postgresql
 @pytest.mark.parametrize("name", ["ann", "alice"])
 def test_somebody_elses_thing_answers_like_a_missing_one(app, people, client_for, things, name):
     told = []
@@ -578,6 +591,7 @@ def test_articles_are_read_by_their_audience(app, people, client_for, things, na
     assert answers == {title: 200 if title in readable else 404 for title in things["articles"]}
 
 
+@on_postgresql
 def test_no_get_writes(app, people, client_for, things, monkeypatch):
     # Readings are added up in memory, and their sums written by whichever answer comes some seconds later.
     monkeypatch.setattr(reads, "EVERY_S", float("inf"))

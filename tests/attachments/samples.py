@@ -132,5 +132,5 @@ def archive(members: dict[str, str]) -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
         for name, content in members.items():
-            file.writestr(name, content)
+            file.writestr(name, content, compresslevel=1)
     return made.getvalue()
