@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo 'make run        install, migrate, load demo content once, start everything'
 	@echo 'make test       install, then the whole suite; what a missing server prevents is skipped by name'
-	@echo 'make test-fast  the part of the suite that needs no server'
+	@echo 'make test-fast  the part of the suite that needs no server, without the longest tests'
 	@echo 'make check      style, types, imports, templates, then the whole suite'
 	@echo 'make format     put the code into the form that make check asks for'
 	@echo 'make translations   put new texts into the Chinese catalogue and compile it'
@@ -81,7 +81,7 @@ servers: install
 test: servers
 	$(PYTEST) $(PARALLEL)
 test-fast: install
-	$(PYTEST) $(PARALLEL) -m 'not servers and not drill'
+	$(PYTEST) $(PARALLEL) -m 'not servers and not drill and not thorough'
 
 # Each part can be run alone; `make --keep-going check` runs all of them whatever fails first.
 .PHONY: check style types imports templates format

@@ -35,6 +35,7 @@ def test_the_own_collection_is_answered_as_well_as_before(engine: tuple[SearchEn
     assert verdict.holds, f"\n{verdict}"
 
 
+@pytest.mark.thorough
 def test_the_open_collections_are_answered_as_well_as_before(engine: tuple[SearchEngine, str]) -> None:
     folder = open_folder()
     if folder is None:
