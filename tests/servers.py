@@ -23,7 +23,7 @@ import psycopg
 import redis as redis_client
 from psycopg import sql
 
-from opensearch.node.child import Child, ChildError
+from opensearch.node.child import Child, ChildError, Server
 from opensearch.node.recipe import RecipeError, fetch_jars, find_java
 from opensearch.node.server import Node
 
@@ -106,23 +106,18 @@ def free_port() -> int:
         return port
 
 
-class PostgreSQL:
+class PostgreSQL(Server):
     """One PostgreSQL cluster. `durable=False` trades safety against power cuts for speed, which tests want."""
 
+    name = "PostgreSQL"
     user = "casebook"
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        super().__init__()
         self.folder = folder.resolve()
         self.port = free_port()
         self._durable = durable
         self._programs = find_postgresql()
-        self._child: Child | None = None
-
-    @property
-    def child(self) -> Child:
-        if self._child is None:
-            raise ChildError("PostgreSQL is not started.")
-        return self._child
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Make the cluster at the first start, start the server, wait until it takes connections."""
@@ -183,38 +178,18 @@ class PostgreSQL:
         with psycopg.connect(self._dsn("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
 
-    def kill(self) -> None:
-        """End the server as a power cut would."""
-        self.child.kill()
-        self.stop()
-
-    def pause(self) -> None:
-        self.child.pause()
-
-    def resume(self) -> None:
-        self.child.resume()
-
-
-class Redis:
+class Redis(Server):
     """One Redis. With `durable=True` every write is on disk before it is acknowledged."""
 
+    name = "Redis"
+
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        super().__init__()
         self.folder = folder.resolve()
         self.port = free_port()
         self._durable = durable
         self._program = find_redis()
-        self._child: Child | None = None
-
-    @property
-    def child(self) -> Child:
-        if self._child is None:
-            raise ChildError("Redis is not started.")
-        return self._child
 
     @property
     def url(self) -> str:
@@ -250,22 +225,6 @@ class Redis:
         """Forget every key."""
         with redis_client.Redis.from_url(self.url) as client:
             client.flushall()
-
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-
-    def kill(self) -> None:
-        """End the server as a power cut would."""
-        self.child.kill()
-        self.stop()
-
-    def pause(self) -> None:
-        self.child.pause()
-
-    def resume(self) -> None:
-        self.child.resume()
 
 
 def start_opensearch(folder: Path) -> Node:

@@ -183,3 +183,43 @@ class Child:
             if time.monotonic() > deadline:
                 raise ChildError(f"{name} did not answer within {timeout_s:.0f} s. Its log ends:\n{self.log_end()}")
             time.sleep(0.05)
+
+
+class Server:
+    """What one child serves, and what a test does to it: `start()` of a subclass makes `_child`."""
+
+    name = "The server"
+
+    def __init__(self) -> None:
+        self._child: Child | None = None
+
+    @property
+    def child(self) -> Child:
+        """The running process.  Raises `ChildError` when the server was not started."""
+        if self._child is None:
+            raise ChildError(f"{self.name} is not started.")
+        return self._child
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._child is not None and self._child.is_running
+
+    def stop(self) -> None:
+        """Stop in order.  What was acknowledged is kept for the next start."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def kill(self) -> None:
+        """End the server as a power cut would."""
+        self.child.kill()
+        self.stop()
+
+    def pause(self) -> None:
+        """Make the server hang: it accepts connections and answers nothing."""
+        self.child.pause()
+
+    def resume(self) -> None:
+        """Undo `pause()`."""
+        self.child.resume()

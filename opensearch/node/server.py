@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opensearch.node.child import Child, ChildError
+from opensearch.node.child import Child, ChildError, Server
 from opensearch.node.recipe import Java, fetch_jars, find_java
 
 HTTP_PORTS = range(9200, 9300)
@@ -37,12 +37,14 @@ logger.deprecation.level = error
 """
 
 
-class Node:
+class Node(Server):
     """A node of its own cluster that keeps everything below `folder` and listens on 127.0.0.1 alone.
 
     `quick` halves the start at the price of peak speed, for tests. `settings` go into `opensearch.yml`. A node that
     was stopped or killed can be started again: it keeps its data and its port.
     """
+
+    name = "The node"
 
     def __init__(
         self,
@@ -58,6 +60,7 @@ class Node:
             raise ValueError(f"port is {port}; the runner takes {HTTP_PORTS.start} to {HTTP_PORTS.stop - 1} only.")
         if not re.fullmatch(r"\d+[mg]", memory):
             raise ValueError(f"memory is {memory!r}; write it like 512m or 2g.")
+        super().__init__()
         self.folder = folder.resolve()
         self.memory = memory
         self.quick = quick
@@ -65,7 +68,6 @@ class Node:
         self.settings = dict(settings or {})
         self._wanted_port = port
         self._port = port
-        self._child: Child | None = None
 
     @property
     def port(self) -> int:
@@ -78,18 +80,6 @@ class Node:
     def url(self) -> str:
         """What `CASEBOOK_SEARCH_URL` is set to."""
         return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def child(self) -> Child:
-        """The running process; raises when the node was not started."""
-        if self._child is None:
-            raise ChildError("The node is not started.")
-        return self._child
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the node's process lives."""
-        return self._child is not None and self._child.is_running
 
     def start(self, timeout_s: float = 90.0) -> None:
         """Start the node and wait until it takes searches and writes.
@@ -182,25 +172,6 @@ class Node:
             return None
         finally:
             connection.close()
-
-    def stop(self) -> None:
-        """Stop in order. What was acknowledged is kept for the next start."""
-        if self._child is not None:
-            self._child.stop()
-            self._child = None
-
-    def kill(self) -> None:
-        """End the node as a power cut would."""
-        self.child.kill()
-        self.stop()
-
-    def pause(self) -> None:
-        """Make the node hang: it accepts connections and answers nothing."""
-        self.child.pause()
-
-    def resume(self) -> None:
-        """Undo `pause()`."""
-        self.child.resume()
 
 
 def _is_free(port: int) -> bool:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -65,9 +66,15 @@ def is_migrated() -> bool:
     Raises:
         SQLAlchemyError: the database does not answer.
     """
-    head = ScriptDirectory(current_app.extensions["migrate"].directory).get_current_head()
+    head = _newest(current_app.extensions["migrate"].directory)
     with db.engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision() == head
+
+
+@cache
+def _newest(folder: str) -> str | None:
+    """Return the last migration in a folder; reading them all took two thirds of a probe's time."""
+    return ScriptDirectory(folder).get_current_head()
 
 
 def backup_age_s(settings: Settings) -> float:

@@ -15,7 +15,7 @@ from portal.search.ranking import Field, Plan
 from portal.search.request import SearchRequest
 from portal.search.results import Hit, SearchResult
 
-REFINED = 200
+REFINED = 100
 """So many of the best hits are scored by a plan's refining clauses, too."""
 
 Found = tuple[float, str, Mapping[str, Any]]
