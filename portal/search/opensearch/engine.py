@@ -42,7 +42,7 @@ from portal.search.opensearch.bulk import WRITE_TIMEOUT_S, Bulk
 from portal.search.opensearch.faults import Faults, error_of
 from portal.search.opensearch.layout import index_body
 from portal.search.opensearch.queries import NAMES, Json, has_ids, planned_query, rights_of, title_query
-from portal.search.opensearch.search import SHOWN, TEXTS, Search, candidate_of, matched_fields
+from portal.search.opensearch.search import SHOWN, TEXTS, WITHOUT_STORED, Search, candidate_of, id_of, matched_fields
 from portal.search.opensearch.spread import open_body, read_open, read_vectors, vectors_body
 from portal.search.query import TypedWord
 from portal.search.ranking import Field, Plan
@@ -126,7 +126,7 @@ class OpenSearchEngine:
         pinned = self._pinned(asked)
         window = self._second.window_of(request, len(pinned))
         best, counted = self._ask_together(asked.body(window), asked.counts_body())
-        found = {hit["_id"]: hit for hit in best["hits"]["hits"]}
+        found = {id_of(hit): hit for hit in best["hits"]["hits"]}
         ranked = [candidate_of(hit, place) for place, hit in enumerate(found.values(), start=window.offset)]
         page = page_of(self._second.stages, window, pinned, ranked, request)
         sources = {name: hit["_source"] for name, hit in found.items() if "_source" in hit}
@@ -418,7 +418,7 @@ class OpenSearchEngine:
 
     def versions(self, index: str) -> Iterator[IndexedVersion]:
         """See `SearchEngine.versions`."""
-        body = {"query": {"match_all": {}}, "_source": False, "docvalue_fields": ["gone"], "version": True}
+        body = {"query": {"match_all": {}}, **WITHOUT_STORED, "docvalue_fields": ["id", "gone"], "version": True}
         with self._answering():
             for hit in scan(
                 self._client,
@@ -429,7 +429,7 @@ class OpenSearchEngine:
                 request_timeout=ADMIN_TIMEOUT_S,
             ):
                 gone = hit.get("fields", {}).get("gone", [False])[0]
-                yield IndexedVersion(id=hit["_id"], version=hit["_version"], is_gone=bool(gone))
+                yield IndexedVersion(id=id_of(hit), version=hit["_version"], is_gone=bool(gone))
 
     def count(self, index: str) -> int:
         """See `SearchEngine.count`."""

@@ -20,7 +20,9 @@ SHOWN = [
     *(facet.name for facet in FACETS.values() if not facet.is_dates and facet.name != "kind"),
 ]  # fmt: skip
 TEXTS = ["lead", "body", "sections", "attachments"]
-ORDERING: list[Json | str] = [{"field": "updated_at", "format": "epoch_millis"}, "popularity", "helpfulness"]
+ORDERING: list[Json | str] = ["id", {"field": "updated_at", "format": "epoch_millis"}, "popularity", "helpfulness"]
+WITHOUT_STORED: Json = {"_source": False, "stored_fields": "_none_"}
+"""Asks for nothing that is stored, the id of a hit among it: it lies compressed, in blocks with the texts of others."""
 
 
 class Search:
@@ -106,7 +108,7 @@ class Search:
     def _given(self, window: Window) -> Json:
         """Return what the answer holds of each document: what orders candidates, else all that is shown."""
         if window.is_arranged:
-            return {"_source": False, "docvalue_fields": ORDERING}
+            return {**WITHOUT_STORED, "docvalue_fields": ORDERING}
         return {"_source": self.shown}
 
     @property
@@ -121,7 +123,7 @@ class Search:
         filters = [*rights_of(self.viewer), *self._operators(), *self.chosen.values()]
         own = planned_query(self.plan, self.viewer)
         query = {"bool": {"filter": [*filters, has_ids(self.steering.pinned)], "should": [own]}}
-        return {"query": query, "size": len(self.steering.pinned), "_source": False, "docvalue_fields": ORDERING}
+        return {"query": query, "size": len(self.steering.pinned), **WITHOUT_STORED, "docvalue_fields": ORDERING}
 
     def reasons_body(self, ids: Sequence[str], *, is_refined: bool) -> Json:
         """Return the request for what each field adds, or would add, to the scores of these documents."""
@@ -136,7 +138,7 @@ class Search:
 
     def pinned(self, answer: Json) -> list[Candidate]:
         """Read the pinned documents, in the order in which they were pinned."""
-        found = {hit["_id"]: replace(candidate_of(hit), is_pinned=True) for hit in answer["hits"]["hits"]}
+        found = {id_of(hit): replace(candidate_of(hit), is_pinned=True) for hit in answer["hits"]["hits"]}
         return [found[name] for name in self.steering.pinned if name in found]
 
     def hit(self, candidate: Candidate, source: Json, marker: Marker | None, reasons: Json) -> Hit:
@@ -202,12 +204,18 @@ class Search:
         return {"bool": {"should": ways, "minimum_should_match": 1}}
 
 
+def id_of(found: Json) -> str:
+    """Return a found document's id, whether it was asked for as a value or came with what is stored."""
+    values = found.get("fields", {}).get("id")
+    return str(values[0] if values else found["_id"])
+
+
 def candidate_of(found: Json, place: int = 0) -> Candidate:
     """Read a candidate for the second stage out of a found document; `place` counts from 0."""
     values = found.get("fields", {})
     moment = values.get("updated_at")
     return Candidate(
-        id=found["_id"],
+        id=id_of(found),
         score=found.get("_score") or 0.0,
         updated_at=datetime.fromtimestamp(int(moment[0]) / 1000, UTC) if moment else None,
         popularity=float(values.get("popularity", (0.0,))[0]),
