@@ -15,12 +15,16 @@ async function wire(element) {
 }
 
 function wireAll(root) {
-  if (root.matches?.("[data-do]")) wire(root);
-  root.querySelectorAll?.("[data-do]").forEach(wire);
-  if (root.querySelector?.("[hx-get], [hx-post], [hx-put], [hx-patch], [hx-delete]")) import("../vendor/htmx.js");
+  const elements = [...(root.matches?.("[data-do]") ? [root] : []), ...(root.querySelectorAll?.("[data-do]") ?? [])];
+  const works = elements.map(wire);
+  if (root.querySelector?.("[hx-get], [hx-post], [hx-put], [hx-patch], [hx-delete]")) {
+    works.push(import("../vendor/htmx.js"));
+  }
+  return Promise.all(works);
 }
 
-wireAll(document);
+// Whoever drives the page from outside learns when it listens.
+wireAll(document).then(() => (document.documentElement.dataset.ready = ""));
 new MutationObserver((changes) => {
-  for (const change of changes) change.addedNodes.forEach(wireAll);
+  for (const change of changes) change.addedNodes.forEach((added) => wireAll(added));
 }).observe(document.body, { childList: true, subtree: true });

@@ -28,6 +28,8 @@ from tests.pages.style_guide import make_guide
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
+LISTENS = "!document.querySelector('script[src*=\"/js/main\"]') || 'ready' in document.documentElement.dataset"
+"""True on a page whose behaviours are wired, or that has none: what is typed before is nobody's event."""
 # A page on a busy machine may take long; what is waited for is what happens, not how soon.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -135,6 +137,8 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
             lambda message: mistakes.append(message.text) if "Content Security Policy" in message.text else None,
         )
         page.goto(url, wait_until="networkidle")
+        if javascript:
+            page.wait_for_function(LISTENS)
         return page
 
     yield open_page

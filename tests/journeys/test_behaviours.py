@@ -152,6 +152,18 @@ def test_suggestions_come_after_a_pause_once_and_arrows_choose(guide: Page) -> N
     guide.wait_for_url("**/knowledge?hit=2")
 
 
+def test_what_was_typed_before_the_script_came_is_asked_for(guide: Page) -> None:
+    offer(guide, [])
+    held: list[Route] = []
+    guide.route("**/behaviours/suggest*.js", lambda route: held.append(route))  # noqa: PLW0108
+    guide.reload(wait_until="commit")
+    guide.locator("#q-large").press_sequentially("ket")
+    while not held:
+        guide.wait_for_timeout(10)
+    held[0].continue_()
+    expect(guide.locator("#q-large-suggestions [role=option]")).to_have_count(2)
+
+
 def test_enter_without_a_choice_searches_for_the_words(guide: Page) -> None:
     offer(guide, [])
     guide.locator("#q-large").press_sequentially("ket")

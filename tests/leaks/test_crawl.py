@@ -2,8 +2,8 @@
 
 The words to look for stand one in each field (`house.py`); the crawl follows links and forms, asks for every address of
 every thing whether it is linked or not, and reads bodies and headers alike.  Each answer carries what guards it
-(`headers.py`), and none tells or follows a name that the client gave the portal.  The portal is one on the servers of
-production.
+(`headers.py`), and none tells or follows a name that the client gave the portal.  The portal is one as it comes, and
+one on the servers of production.
 """
 
 import io
@@ -23,6 +23,7 @@ from portal.service import reading
 from portal.service.models import Record
 from tests.leaks import crawler
 from tests.leaks.house import House, build
+from tests.moulds import settings_in
 from tests.people import Person
 
 NAMES = ("ann", "alice", "bob", "carol", "dora", "erin", "fred")
@@ -35,10 +36,10 @@ CLAIMED = {"ann": {"Host": ELSEWHERE}, "fred": {"X-Forwarded-Host": ELSEWHERE}}
 """Who calls the portal by another name; links and redirects take theirs from the settings."""
 
 
-@pytest.fixture
-def settings(production_settings):
-    """What PostgreSQL and OpenSearch answer is what people meet in production."""
-    return production_settings
+@pytest.fixture(params=[pytest.param("embedded", marks=pytest.mark.thorough), "opensearch"])
+def settings(request, tmp_path):
+    """SQLite with the embedded engine, then PostgreSQL with OpenSearch."""
+    return settings_in(tmp_path) if request.param == "embedded" else request.getfixturevalue("production_settings")
 
 
 @pytest.fixture

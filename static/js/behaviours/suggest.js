@@ -54,4 +54,6 @@ export default function suggest(form) {
     close();
   });
   list.addEventListener("mousedown", (event) => event.preventDefault());
+  // What was typed before this file had come is asked for as well.
+  if (document.activeElement === input && input.value !== input.defaultValue) askSoon();
 }
