@@ -91,6 +91,11 @@ class Plan:
         """What scores a document that is not among the best."""
         return replace(self, refining=())
 
+    @property
+    def unscored(self) -> "Plan":
+        """What matches, without what only adds to its score."""
+        return replace(self, scoring=(), refining=())
+
 
 @dataclass(frozen=True, slots=True)
 class OneWay:

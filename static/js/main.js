@@ -26,5 +26,5 @@ function wireAll(root) {
 // Whoever drives the page from outside learns when it listens.
 wireAll(document).then(() => (document.documentElement.dataset.ready = ""));
 new MutationObserver((changes) => {
-  for (const change of changes) change.addedNodes.forEach((added) => wireAll(added));
+  for (const change of changes) change.addedNodes.forEach(wireAll);
 }).observe(document.body, { childList: true, subtree: true });

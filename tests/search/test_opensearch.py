@@ -411,4 +411,5 @@ def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: Open
     queries = [line["query"]["bool"] for line in lines if "query" in line]
     assert len(queries) >= 5
     assert all({"terms": {"readers": ["public"]}} in query["filter"] for query in queries)
+    engine.explain(SearchRequest(viewer=ANONYMOUS, text="alpha"), "article:1")
     assert all("internal" not in body.decode() for _, body in cluster.asked)

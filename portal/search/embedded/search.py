@@ -176,7 +176,7 @@ class Search:
 
     def _query(self, filters: Iterable[Query], *, is_scored: bool = True, with_pinned: bool = True) -> Query:
         """Return rights, words, typed operators and these filters; what is pinned is found as by its words."""
-        plan = replace(self.plan, scoring=self.plan.scoring if is_scored else (), refining=())
+        plan = self.plan.unrefined if is_scored else self.plan.unscored
         parts = [(Occur.Must, self.rights)]
         left_out = list(self.steering.hidden)
         if self.steering.pinned and with_pinned:

@@ -7,7 +7,7 @@ built from analysed terms; what people type never reaches a query parser.
 
 import re
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -166,24 +166,28 @@ class OpenSearchEngine:
         return read_open(terms, self._ask(open_body(tokens, terms)))
 
     def _ask(self, body: Json, parameters: Mapping[str, str] | None = None) -> Json:
-        def ask() -> Json:
-            answer: Json = self._client.search(index=self._prefix, body=body, params=dict(parameters or {}))
-            return answer
-
-        return self._read(ask)
+        answer: Json = self._read(
+            lambda: self._client.search(index=self._prefix, body=body, params=dict(parameters or {}))
+        )
+        return answer
 
     def _ask_together(self, *bodies: Json) -> list[Json]:
         """Ask several requests at once; one that fails fails all of them."""
-        lines = [line for body in bodies for line in ({}, body)]
 
         def ask() -> list[Json]:
-            answers: list[Json] = self._client.msearch(index=self._prefix, body=lines)["responses"]
+            answers = self._answers(bodies)
             for answer in answers:
                 if "error" in answer:
                     raise error_of(answer)
             return answers
 
         return self._read(ask)
+
+    def _answers(self, bodies: Iterable[Json]) -> list[Json]:
+        """Send several requests at once; each has its answer, or its own error in place of one."""
+        lines = [line for body in bodies for line in ({}, body)]
+        answers: list[Json] = self._client.msearch(index=self._prefix, body=lines)["responses"]
+        return answers
 
     def _pinned(self, asked: Search) -> list[Candidate]:
         if not asked.steering.pinned or order_of(asked.request) is not None:
@@ -230,7 +234,7 @@ class OpenSearchEngine:
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
-        asked = self._asked(replace(request, with_facets=False), is_loose=is_loose(request, self._found))
+        asked = self._asked(request, is_loose=is_loose(request, self._found))
         own = has_ids([document_id])
 
         def find(*filters: Json) -> Json | None:
@@ -322,16 +326,16 @@ class OpenSearchEngine:
         wanted = [term for term in terms if term not in known]
         if not wanted:
             return known
-        lines: list[Json] = []
+        bodies: list[Json] = []
         for term in wanted:
             ways = [{"term": {NAMES[name]: term}} for name in fields]
             query = {"bool": {"filter": [*rights_of(asked.viewer), {"bool": {"should": ways}}]}}
-            lines += [{}, {"query": query, "size": 0, "terminate_after": 1}]
-        answer = self._read(lambda: self._client.msearch(index=self._prefix, body=lines))
+            bodies.append({"query": query, "size": 0, "terminate_after": 1})
+        answers = self._read(lambda: self._answers(bodies))
         found = {
             term
-            for term, result in zip(wanted, answer["responses"], strict=True)
-            if result.get("hits", {}).get("total", {}).get("value")
+            for term, answer in zip(wanted, answers, strict=True)
+            if answer.get("hits", {}).get("total", {}).get("value")
         }
         if len(self._readable_terms) > MOST_REMEMBERED:
             self._readable_terms.clear()
@@ -347,8 +351,7 @@ class OpenSearchEngine:
                 "_source": ["title", *TEXTS],
                 "track_total_hits": False,
             }
-            answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-            for hit in answer["hits"]["hits"]:
+            for hit in self._ask(body)["hits"]["hits"]:
                 yield stored.searched_text(hit["_source"], is_staff=False)
 
         text = corrections.corrected(asked.words, missing, near, partial(self._readable, asked))
@@ -358,8 +361,7 @@ class OpenSearchEngine:
         query = again.query()
         query["bool"]["filter"].extend(again.chosen.values())
         body = {"query": query, "size": 0, "terminate_after": 1}
-        answer = self._read(lambda: self._client.search(index=self._prefix, body=body))
-        return text if answer["hits"]["total"]["value"] else None
+        return text if self._ask(body)["hits"]["total"]["value"] else None
 
     # The indices
 

@@ -71,9 +71,8 @@ class Search:
         Where nobody asks it how many there are, OpenSearch leaves out what cannot come among the best.
         """
         order = order_of(self.request)
-        plan = replace(self.plan.unrefined, scoring=()) if order else self.plan.unrefined
         body: Json = {
-            **self._within(plan),
+            **self._within(self.plan.unscored if order else self.plan.unrefined),
             "from": window.offset,
             "size": window.size,
             "track_total_hits": False,
@@ -89,7 +88,7 @@ class Search:
 
     def counts_body(self) -> Json:
         """Return the request for the total and the facets: every match is counted, none is weighed."""
-        body = {**self._within(replace(self.plan.unrefined, scoring=())), "size": 0, "track_total_hits": True}
+        body = {**self._within(self.plan.unscored), "size": 0, "track_total_hits": True}
         if self.request.with_facets:
             body["aggs"] = self._aggregations()
         return body
