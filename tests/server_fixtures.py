@@ -4,7 +4,8 @@ A test gets what it asks for or is skipped with the server's name as the reason;
 Every test that may touch a server is marked by it, so that `pytest -m "not servers"` is the fast suite and
 `pytest -m opensearch` the one of a single server.
 
-For contract suites: `database_url` runs a test on SQLite and PostgreSQL, `search_url` on both engines.
+For contract suites: `database_url` runs a test on SQLite and PostgreSQL, `search_url` on both engines; a module whose
+`settings` are `database_settings` has its portals on both databases.
 For what is asked of the whole product: a module whose `settings` are `production_settings`, or `postgres_settings`
 where no search is asked, has its portals on the servers of production.
 """
@@ -125,6 +126,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """An empty database of this test's own, once on SQLite and once on PostgreSQL."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+@pytest.fixture
+def database_settings(tmp_path: Path, database_url: str) -> Settings:
+    """Settings of a portal with the embedded engine, once on SQLite and once on PostgreSQL."""
+    return settings_in(tmp_path, database_url=database_url)
 
 
 @pytest.fixture(scope="session")

@@ -13,15 +13,14 @@ from portal.accounts.models import User
 from portal.errors import Invalid, Missing
 from portal.extensions import db
 from portal.mail import messages
-from tests.moulds import settings_in
 from tests.people import forget_used_codes
 
 CALLER = sign_in.Caller(address="192.0.2.1")
 
 
 @pytest.fixture
-def settings(tmp_path, database_url):
-    return settings_in(tmp_path, database_url=database_url)
+def settings(database_settings):
+    return database_settings
 
 
 @pytest.fixture

@@ -18,12 +18,11 @@ from portal.search.indices import BuildUnderWay
 from portal.vocabulary import words
 from tests.indexer.conftest import build_index, change, remove, save_article, save_articles
 from tests.indexer.memory_engine import MemoryEngine
-from tests.moulds import settings_in
 
 
 @pytest.fixture
-def settings(tmp_path, database_url):
-    return settings_in(tmp_path, database_url=database_url)
+def settings(database_settings):
+    return database_settings
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ from portal.search.models import IndexBuild
 from portal.search.results import Outcome
 from tests.indexer.conftest import build_index, change, remove, save_article
 from tests.indexer.memory_engine import MemoryEngine
-from tests.moulds import settings_in
 
 WORKERS = ("one", "two", "three")
 STORIES = {"sqlite": 5, "postgresql": 20}
@@ -176,8 +175,8 @@ class Deliveries(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def settings(tmp_path, database_url):
-    return settings_in(tmp_path, database_url=database_url)
+def settings(database_settings):
+    return database_settings
 
 
 @pytest.mark.usefixtures("app")

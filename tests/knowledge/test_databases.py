@@ -1,7 +1,6 @@
 """What must hold of articles and the vocabulary on both databases: batches, sweeping changes, parallel writers."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +16,14 @@ from portal.knowledge.models import Article, Revision, Vote
 from portal.settings import Settings
 from portal.vocabulary import categories, products, tags
 from portal.vocabulary.models import Category
-from tests.moulds import settings_in
 from tests.people import People
 from tests.together import together
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
+def settings(database_settings: Settings) -> Settings:
     """The portal of these tests runs on SQLite, then on PostgreSQL."""
-    return settings_in(tmp_path, database_url=database_url)
+    return database_settings
 
 
 def lines(count: int, **more: Any) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from portal.knowledge import reads
 from portal.service import reading
 from portal.service.models import Record
 from tests.leaks import crawler
-from tests.leaks.house import House, build
+from tests.leaks.house import House
 from tests.moulds import settings_in
 from tests.people import Person
 
@@ -40,14 +40,6 @@ CLAIMED = {"ann": {"Host": ELSEWHERE}, "fred": {"X-Forwarded-Host": ELSEWHERE}}
 def settings(request, tmp_path):
     """SQLite with the embedded engine, then PostgreSQL with OpenSearch."""
     return settings_in(tmp_path) if request.param == "embedded" else request.getfixturevalue("production_settings")
-
-
-@pytest.fixture
-def house(library, people) -> House:
-    """The portal full of canaries, indexed."""
-    made = build(people)
-    library.catch_up()
-    return made
 
 
 @pytest.fixture

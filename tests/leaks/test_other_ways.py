@@ -18,21 +18,12 @@ from portal.search import saved
 from portal.search.models import SavedSearch
 from portal.settings import Settings
 from tests.indexer.test_queue import FakeQueue
-from tests.leaks.house import COMMON, House, build
-from tests.moulds import settings_in
+from tests.leaks.house import COMMON
 
 
 @pytest.fixture
-def settings(tmp_path, database_url) -> Settings:
-    return settings_in(tmp_path, database_url=database_url)
-
-
-@pytest.fixture
-def house(library, people) -> House:
-    """The portal full of canaries, indexed."""
-    made = build(people)
-    library.catch_up()
-    return made
+def settings(database_settings: Settings) -> Settings:
+    return database_settings
 
 
 def kept(settings: Settings) -> Iterator[tuple[str, bytes]]:

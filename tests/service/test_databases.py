@@ -16,15 +16,14 @@ from portal.service import batches, entries, queues, records
 from portal.service.models import Entry, Record
 from portal.vocabulary import categories
 from portal.vocabulary.models import Category
-from tests.moulds import settings_in
 from tests.service.engines import DeadEngine
 from tests.together import together
 
 
 @pytest.fixture
-def settings(tmp_path, database_url):
+def settings(database_settings):
     """The portal of these tests runs on SQLite, then on PostgreSQL."""
-    return settings_in(tmp_path, database_url=database_url)
+    return database_settings
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What must hold on both databases: steps that come back, one configuration in use, slices that count once."""
 
-from pathlib import Path
-
 import pytest
 from sqlalchemy.exc import IntegrityError
 
@@ -23,14 +21,13 @@ from portal.steering import (
 from portal.steering.in_force import read
 from portal.steering.models import Configuration, SearchRule
 from tests.library import Library
-from tests.moulds import settings_in
 from tests.people import People
 
 
 @pytest.fixture
-def settings(tmp_path: Path, database_url: str) -> Settings:
+def settings(database_settings: Settings) -> Settings:
     """The portal of these tests runs on SQLite, then on PostgreSQL."""
-    return settings_in(tmp_path, database_url=database_url)
+    return database_settings
 
 
 def test_the_whole_way(library: Library, people: People) -> None:
