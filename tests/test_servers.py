@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import opensearchpy
 import psycopg
@@ -18,6 +24,7 @@ from opensearch.node import recipe
 from opensearch.node.child import Child, ChildError
 from opensearch.node.server import Node
 from tests import servers
+from tests.journeys.conftest import PATIENCE_MS, serving
 
 STARTERS = {
     "postgres": "from tests.servers import PostgreSQL as Server; server = Server(folder)",
@@ -198,3 +205,36 @@ def test_a_jar_with_other_contents_is_refused(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(recipe.RecipeError, match=r"not those of sums: opensearch\.jar"):
         recipe.fetch_jars(tmp_path / "lib")
     assert list((tmp_path / "lib").iterdir()) == []
+
+
+class Answer:
+    """An answer whose end waits until whoever asked is gone, and that tells when it is closed."""
+
+    def __init__(self) -> None:
+        self.begun, self.gone, self.closed = Event(), Event(), Event()
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"words"
+        self.begun.set()
+        self.gone.wait()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def test_an_answer_is_closed_when_whoever_asked_went_away():
+    answer = Answer()
+
+    def portal(environ: WSGIEnvironment, start_response: StartResponse) -> Answer:
+        start_response("200 OK", [("Content-Length", "9")])
+        return answer
+
+    with serving(portal) as url:
+        place = urlsplit(url)
+        with socket.create_connection((place.hostname, place.port)) as browser:
+            # Whoever closes without lingering resets the connection.
+            browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            browser.sendall(b"GET / HTTP/1.1\r\nHost: portal\r\n\r\n")
+            answer.begun.wait()
+        answer.gone.set()
+        assert answer.closed.wait(PATIENCE_MS / 1000)

@@ -1,17 +1,18 @@
 """Portals that listen on a port of this machine, and a browser with a language and a theme."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from wsgiref.types import WSGIApplication
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import select
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wsgi import ClosingIterator
 
 import portal.app
 from indexer import rebuild, sync
@@ -35,8 +36,19 @@ PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-class QuietHandler(WSGIRequestHandler):
-    """Does not write a line for each request."""
+ANSWER = "casebook.tests.answer"
+"""Where the environment of a request keeps what closes its answer."""
+
+
+class Handler(WSGIRequestHandler):
+    """Writes no line for each request, and closes also an answer that nobody waits for any more.
+
+    werkzeug's own leaves it open when the connection is reset while it reads what is left of the request.
+    """
+
+    def connection_dropped(self, error: BaseException, environ: WSGIEnvironment | None = None) -> None:
+        if environ is not None:
+            environ[ANSWER].close()
 
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002  The name is werkzeug's.
         pass
@@ -45,7 +57,15 @@ class QuietHandler(WSGIRequestHandler):
 @contextmanager
 def serving(app: WSGIApplication) -> Iterator[str]:
     """Serve a portal on a free port until the block ends; gives its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        chunks = app(environ, start_response)
+        environ[ANSWER] = ExitStack()
+        if hasattr(chunks, "close"):
+            environ[ANSWER].callback(chunks.close)
+        return ClosingIterator(map(bytes, chunks), environ[ANSWER].close)
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True, request_handler=Handler)
     # The pause between two looks whether it is to end is what each test would wait for at its end.
     thread = Thread(target=server.serve_forever, args=(0.01,), name="portal under test")
     thread.start()
