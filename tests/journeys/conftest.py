@@ -29,8 +29,6 @@ from tests.pages.style_guide import make_guide
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
-LISTENS = "!document.querySelector('script[src*=\"/js/main\"]') || 'ready' in document.documentElement.dataset"
-"""True on a page whose behaviours are wired, or that has none: what is typed before is nobody's event."""
 # A page on a busy machine may take long; what is waited for is what happens, not how soon.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
@@ -38,6 +36,11 @@ expect.set_options(timeout=PATIENCE_MS)
 
 ANSWER = "casebook.tests.answer"
 """Where the environment of a request keeps what closes its answer."""
+
+
+def until_it_listens(page: Page) -> None:
+    """Wait until the behaviours of a page are wired, if it has any: what is typed before is nobody's event."""
+    expect(page.locator("html[data-ready], html:not(:has(script[src*='/js/main']))")).to_be_attached()
 
 
 class Handler(WSGIRequestHandler):
@@ -158,7 +161,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         )
         page.goto(url, wait_until="networkidle")
         if javascript:
-            page.wait_for_function(LISTENS)
+            until_it_listens(page)
         return page
 
     yield open_page

@@ -1,12 +1,14 @@
 """The small behaviours, each as a person meets it, on the style guide."""
 
 import json
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Route, expect
+
+from tests.journeys.conftest import until_it_listens
 
 Open = Callable[..., Page]
 SUGGESTIONS = [
@@ -35,6 +37,19 @@ def offer(page: Page, answers: list[str]) -> None:
         route.fulfill(content_type="application/json", body=json.dumps(OFFERED))
 
     page.route("**/api/v1/suggest*", answer)
+
+
+@contextmanager
+def before_the_script(page: Page, behaviour: str) -> Iterator[None]:
+    """Load a page anew; what is done in the block is done before a behaviour's script has come."""
+    held: list[Route] = []
+    page.route(f"**/behaviours/{behaviour}.js", lambda route: held.append(route))  # noqa: PLW0108
+    page.reload(wait_until="commit")
+    yield
+    while not held:
+        page.wait_for_timeout(10)
+    held[0].continue_()
+    until_it_listens(page)
 
 
 def away_from_fields(page: Page) -> None:
@@ -154,13 +169,8 @@ def test_suggestions_come_after_a_pause_once_and_arrows_choose(guide: Page) -> N
 
 def test_what_was_typed_before_the_script_came_is_asked_for(guide: Page) -> None:
     offer(guide, [])
-    held: list[Route] = []
-    guide.route("**/behaviours/suggest*.js", lambda route: held.append(route))  # noqa: PLW0108
-    guide.reload(wait_until="commit")
-    guide.locator("#q-large").press_sequentially("ket")
-    while not held:
-        guide.wait_for_timeout(10)
-    held[0].continue_()
+    with before_the_script(guide, "suggest"):
+        guide.locator("#q-large").press_sequentially("ket")
     expect(guide.locator("#q-large-suggestions [role=option]")).to_have_count(2)
 
 
@@ -273,6 +283,26 @@ def test_a_draft_is_kept_on_leaving_a_field_and_comes_back(guide: Page) -> None:
     expect(guide.locator("[data-draft-state]")).to_contain_text("Your draft is back")
 
 
+def test_what_was_typed_before_the_script_came_is_a_draft(guide: Page) -> None:
+    with before_the_script(guide, "draft"):
+        guide.locator("#subject").fill("It leaks")
+    guide.locator("#email").focus()
+    expect(guide.locator("[data-draft-state]")).to_contain_text("Draft saved in this browser")
+
+
+def test_a_draft_that_comes_back_leaves_what_was_typed_before_it_came(guide: Page) -> None:
+    guide.locator("#subject").fill("It leaks")
+    guide.locator("#body").fill("Since Monday.")
+    guide.get_by_label("It can wait").check()
+    guide.locator("#email").focus()
+    with before_the_script(guide, "draft"):
+        guide.locator("#subject").fill("It smokes")
+        guide.get_by_label("I cannot work").check()
+    expect(guide.locator("#subject")).to_have_value("It smokes")
+    expect(guide.get_by_label("I cannot work")).to_be_checked()
+    expect(guide.locator("#body")).to_have_value("Since Monday.")
+
+
 def test_a_draft_belongs_to_one_person(guide: Page, guide_url: str) -> None:
     guide.locator("#subject").fill("It leaks")
     guide.locator("#email").focus()
@@ -289,6 +319,7 @@ def test_a_draft_is_dropped_once_it_was_sent(guide: Page, guide_url: str) -> Non
     )
     guide.get_by_role("button", name="Send").click()
     guide.wait_for_url("**/knowledge*")
+    until_it_listens(guide)
     guide.goto(f"{guide_url}/style-guide?as=agent")
     assert guide.locator("#subject").input_value() == ""
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.service import records
 from portal.service.models import Entry
-from tests.journeys.conftest import PATIENCE_MS, serving
+from tests.journeys.conftest import PATIENCE_MS, serving, until_it_listens
 from tests.people import PASSWORD, People, Person
 
 CANARY = "quagga"
@@ -33,7 +33,8 @@ class House:
     def open(self, path: str) -> Page:
         """Open a path in a new tab."""
         page = self.browser.new_page()
-        page.goto(self.url + path, wait_until="networkidle")
+        page.goto(self.url + path)
+        until_it_listens(page)
         return page
 
     def sign_in(self, page: Page, person: Person) -> None:
@@ -42,6 +43,7 @@ class House:
         page.fill("#password", PASSWORD)
         page.locator("#password").press("Enter")
         expect(page.locator(".menu__title")).to_have_text(person.name)
+        until_it_listens(page)
 
     def sign_out(self) -> None:
         """Sign out in a tab of its own."""

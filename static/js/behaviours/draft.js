@@ -9,20 +9,28 @@ function fields(form) {
   return [...form.elements].filter((field) => field.name && field.name !== "csrf_token" && !["file", "hidden", "password", "submit"].includes(field.type));
 }
 
+const isTicked = (field) => ["checkbox", "radio"].includes(field.type);
+
+function value(field) {
+  return isTicked(field) ? field.checked : field.value;
+}
+
+// As the page came, whatever was typed since, be it before this script.
+function sentValue(field) {
+  if (isTicked(field)) return field.defaultChecked;
+  return field.options ? (field.querySelector("option[selected]") ?? field.options[0])?.value : field.defaultValue;
+}
+
 export default function draft(form) {
   // Whoever hurries through the page after a sent form may arrive before that page has dropped the draft.
   draftSent();
   const key = `draft:${document.body.dataset.viewer}:${form.dataset.draft}`;
   const state = form.querySelector("[data-draft-state]");
-  const original = JSON.stringify(values());
-  let kept = original;
-
-  function values() {
-    return fields(form).map((field) => [field.name, ["checkbox", "radio"].includes(field.type) ? field.checked : field.value]);
-  }
+  const all = (of) => JSON.stringify(fields(form).map((field) => [field.name, of(field)]));
+  let kept = all(sentValue);
 
   function keep() {
-    const now = JSON.stringify(values());
+    const now = all(value);
     if (now === kept) return;
     kept = now;
     localStorage.setItem(key, now);
@@ -35,11 +43,12 @@ export default function draft(form) {
   }
 
   const before = localStorage.getItem(key);
-  if (before && before !== original && !document.getElementById("error-summary")) {
+  if (before && before !== kept && !document.getElementById("error-summary")) {
     const found = JSON.parse(before);
+    const touched = new Set(fields(form).filter((field) => value(field) !== sentValue(field)).map((field) => field.name));
     fields(form).forEach((field, index) => {
-      if (found[index]?.[0] !== field.name) return;
-      if (typeof found[index][1] === "boolean") field.checked = found[index][1];
+      if (found[index]?.[0] !== field.name || touched.has(field.name)) return;
+      if (isTicked(field)) field.checked = found[index][1];
       else field.value = found[index][1];
     });
     kept = before;
