@@ -116,7 +116,7 @@ degrading: servers
 migration: install
 	@test -n "$(MESSAGE)" || { echo "Say what changes: make migration MESSAGE='articles have a colour'" >&2; exit 2; }
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && export CASEBOOK_DATA_DIR=$$folder \
-	    && $(BIN)/flask --app wsgi db upgrade && $(BIN)/flask --app wsgi db migrate --message "$(MESSAGE)" \
+	    && $(BIN)/flask --app portal.migrating db upgrade && $(BIN)/flask --app portal.migrating db migrate --message "$(MESSAGE)" \
 	        --rev-id "$$(printf %04d $$(( $$(ls migrations/versions | grep -c '^[0-9].*py$$') + 1 )))"
 	sed -i '/# ###/d' migrations/versions/*.py
 	$(BIN)/ruff format --quiet migrations && $(BIN)/ruff check --quiet --fix migrations

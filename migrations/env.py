@@ -1,6 +1,6 @@
 """How Alembic runs inside the application: on its database, with its models.
 
-A new migration: `.venv/bin/flask --app wsgi db revision --autogenerate --rev-id 0002 -m "what it changes"`.
+A new migration: `.venv/bin/flask --app portal.migrating db revision --autogenerate --rev-id 0002 -m "what it changes"`.
 """
 
 from typing import Any, Literal

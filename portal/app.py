@@ -81,7 +81,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     extensions.db.init_app(app)
     # Runs before the extension's own, which then finds nothing left to do.
     app.teardown_appcontext(extensions.let_go_of_session)
-    extensions.migrate.init_app(app, extensions.db, directory=str(ROOT / "migrations"))
     extensions.csrf.init_app(app)
     extensions.limiter.init_app(app)
     portal.queue.init_app(app)

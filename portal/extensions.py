@@ -15,7 +15,6 @@ from flask_babel import Babel
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy import (
@@ -110,7 +109,6 @@ def _never_number_twice(table: Table, _: MetaData) -> None:
 db = SQLAlchemy(model_class=Base)
 login = LoginManager()
 csrf = CSRFProtect()
-migrate = Migrate(render_as_batch=True, compare_type=True)
 babel = Babel()
 limiter = Limiter(key_func=get_remote_address, in_memory_fallback_enabled=True, storage_uri="memory://")
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import flask_migrate
 from flask import Flask
 from jinja2 import BytecodeCache
 from sqlalchemy import text
@@ -14,6 +13,7 @@ from sqlalchemy import text
 import portal.app
 from indexer import rebuild
 from indexer.rebuild import Rebuild
+from portal import migrating
 from portal.extensions import db
 from portal.search.current import make_engine
 from portal.search.engine import SearchEngine
@@ -71,7 +71,7 @@ class Moulds:
     def _make_tables(self, folder: Path) -> None:
         folder.mkdir()
         with self._portal(folder):
-            flask_migrate.upgrade()
+            migrating.upgrade()
 
     def _make_people(self, folder: Path) -> None:
         shutil.copytree(self._folder("tables"), folder)

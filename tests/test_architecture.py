@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from portal import settings
+from portal.health.state import MIGRATIONS, revisions
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*"))
@@ -105,13 +106,21 @@ def test_packages_hold_a_docstring_and_nothing_else():
     assert list(lines) == []
 
 
-def test_migrations_have_one_head():
-    from alembic.config import Config
+def test_migrations_have_one_head_and_files_named_after_their_numbers():
     from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(ROOT / "migrations"))
-    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+    scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+    assert tuple(script.revision for script in reversed(scripts)) == revisions()
+    assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [revisions()[-1]]
+
+
+HEAVY = {"alembic", "opensearchpy", "openpyxl", "tantivy", "xlsxwriter"}
+
+
+def test_what_only_serves_does_without_what_is_heavy():
+    code = "import sys, portal.cli, portal.commands.server; portal.cli.build(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert {name.partition(".")[0] for name in done.stdout.split()} & HEAVY == set()
 
 
 def imported_packages(*folders: str) -> set[str]:

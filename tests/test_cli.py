@@ -1,10 +1,8 @@
 """`casebook`: exit codes, sentences on stderr, pure JSON on stdout."""
 
 import json
-import warnings
 
 import click
-import flask_migrate
 import pytest
 from sqlalchemy import text
 
@@ -167,9 +165,6 @@ def test_a_disabled_user_gets_no_token(casebook, people):
 def healthy(casebook, app, settings):
     """A portal that doctor finds well but for its index, which nobody has made."""
     settings.data_dir.chmod(0o700)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SQLite cannot reflect indices of expressions.
-        flask_migrate.stamp()
     users.create(name="Fred", email="fred@example.com", role="admin", password="a long password", by=None)
     return casebook
 

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from flask import Flask
 
+from portal import migrating
 from portal.accounts.models import APIToken
 from portal.accounts.sign_in import find_user
 from portal.app import create_app
@@ -20,14 +21,13 @@ from portal.extensions import db
 from portal.settings import Settings
 from tests.moulds import Moulds
 
-MIGRATIONS = str(Path(__file__).resolve().parent.parent / "migrations")
-
 
 @pytest.fixture
 def empty_portal(database_url: str, tmp_path: Path) -> Iterator[Flask]:
     """A portal whose database has no tables yet, on SQLite and on PostgreSQL."""
     environment = {"CASEBOOK_DATA_DIR": str(tmp_path / "data"), "CASEBOOK_DATABASE_URL": database_url}
     app = create_app(Settings.from_environ(environment))
+    migrating.migrate.init_app(app)
     with app.app_context():
         yield app
         db.session.remove()
@@ -40,7 +40,7 @@ def newest_portal(empty_portal: Flask, moulds: Moulds) -> Flask:
     if db.engine.dialect.name == "sqlite":
         moulds.fill(empty_portal.extensions["casebook.settings"], ())
     else:
-        flask_migrate.upgrade(directory=MIGRATIONS)
+        migrating.upgrade()
     return empty_portal
 
 
@@ -51,18 +51,18 @@ def test_the_migrations_make_what_the_models_say(newest_portal: Flask):
 
 
 def test_the_migrations_can_be_run_again(newest_portal: Flask):
-    flask_migrate.upgrade(directory=MIGRATIONS)
+    migrating.upgrade()
     assert set(sa.inspect(db.engine).get_table_names()) == {*db.metadata.tables, "alembic_version"}
 
 
 def test_the_migrations_can_be_taken_back(newest_portal: Flask):
-    flask_migrate.downgrade(directory=MIGRATIONS, revision="base")
+    flask_migrate.downgrade(revision="base")
     assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
 
 
 def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_them(empty_portal: Flask):
     """A table that is made anew on the way must not take along what refers to it."""
-    flask_migrate.upgrade(directory=MIGRATIONS, revision="0001")
+    migrating.upgrade("0001")
     with db.engine.begin() as connection:
         connection.execute(
             sa.text(
@@ -76,20 +76,20 @@ def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_th
                 " VALUES (3, 7, 'till', 'x', 0, '2026-01-01 00:00:00')"
             )
         )
-    flask_migrate.upgrade(directory=MIGRATIONS)
+    migrating.upgrade()
     zoe = find_user("Zoe@example.com")
     assert zoe is not None
     assert zoe.email == "zoe@example.com"
     assert db.session.scalars(sa.select(APIToken.name).where(APIToken.user_id == 7)).all() == ["till"]
     db.session.rollback()
-    flask_migrate.downgrade(directory=MIGRATIONS, revision="0001")
+    flask_migrate.downgrade(revision="0001")
     with db.engine.connect() as connection:
         assert connection.scalar(sa.text('SELECT email FROM "user" WHERE id = 7')) == "zoe@example.com"
         assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
 
 
 def test_sentences_about_files_become_reasons_and_can_be_sentences_again(newest_portal: Flask):
-    flask_migrate.downgrade(directory=MIGRATIONS, revision="0007")
+    flask_migrate.downgrade(revision="0007")
     said = {
         1: "Reading the file takes too much time or memory. Divide it or make it simpler.",
         2: "The file broke its reader. Save it anew and attach that.",
@@ -109,7 +109,7 @@ def test_sentences_about_files_become_reasons_and_can_be_sentences_again(newest_
                 ),
                 {"id": number, "stored": f"stored-{number}", "said": sentence},
             )
-    flask_migrate.upgrade(directory=MIGRATIONS)
+    migrating.upgrade()
     query = sa.text("SELECT text_reason, text_error FROM attachment ORDER BY id")
     with db.engine.connect() as connection:
         assert [tuple(row) for row in connection.execute(query)] == [
@@ -121,7 +121,7 @@ def test_sentences_about_files_become_reasons_and_can_be_sentences_again(newest_
             (None, "Something else."),
             (None, None),
         ]
-    flask_migrate.downgrade(directory=MIGRATIONS, revision="0007")
+    flask_migrate.downgrade(revision="0007")
     with db.engine.connect() as connection:
         query = sa.text("SELECT id, text_error FROM attachment ORDER BY id")
         assert {row.id: row.text_error for row in connection.execute(query)} == said
@@ -129,7 +129,7 @@ def test_sentences_about_files_become_reasons_and_can_be_sentences_again(newest_
 
 def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(newest_portal: Flask):
     """The audit log knows who bore a name; a name that somebody else took later leads nobody astray."""
-    flask_migrate.downgrade(directory=MIGRATIONS, revision="0008")
+    flask_migrate.downgrade(revision="0008")
     days = [f"2026-01-0{day} 00:00:00" for day in range(1, 8)]
     rows: list[tuple[str, dict[str, object]]] = [
         ("judged_set", {"id": 1, "name": "Readers", "source": "", "viewer_kind": "anonymous", "created_at": days[0]}),
@@ -175,7 +175,7 @@ def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(newest
             row |= truths.get(table, {})  # noqa: PLW2901  The row is this test's own.
             columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
             connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
-    flask_migrate.upgrade(directory=MIGRATIONS)
+    migrating.upgrade()
     with db.engine.connect() as connection:
         told = connection.execute(
             sa.text("SELECT one_id, one_name, other_id, other_name FROM preference ORDER BY id")
@@ -186,7 +186,7 @@ def test_what_was_said_of_a_configuration_is_found_under_its_name_of_then(newest
             (1, "Short titles", None, "Removed"),
         ]
         assert connection.scalar(sa.text("SELECT configuration_name FROM measurement")) == "Short titles"
-    flask_migrate.downgrade(directory=MIGRATIONS, revision="0008")
+    flask_migrate.downgrade(revision="0008")
     with db.engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM preference")) == 3
 
@@ -203,7 +203,7 @@ def test_every_table_that_numbers_its_rows_counts_on_for_ever(newest_portal: Fla
 
 def test_numbers_of_the_first_versions_are_never_given_again(empty_portal: Flask):
     """What was removed before the update may still be named in the outbox, the audit log or a kept answer."""
-    flask_migrate.upgrade(directory=MIGRATIONS, revision="0004")
+    migrating.upgrade("0004")
     at = "2026-01-01 00:00:00"
     rows: dict[str, dict[str, object]] = {
         "outbox": {"kind": "record", "object_id": 41, "version": 2, "indexed_version": 2, "changed_at": at}
@@ -218,7 +218,7 @@ def test_numbers_of_the_first_versions_are_never_given_again(empty_portal: Flask
         for table, row in rows.items():
             columns, values = ", ".join(f'"{name}"' for name in row), ", ".join(f":{name}" for name in row)
             connection.execute(sa.text(f"INSERT INTO {table} ({columns}) VALUES ({values})"), row)
-    flask_migrate.upgrade(directory=MIGRATIONS)
+    migrating.upgrade()
     if db.engine.dialect.name != "sqlite":
         return
     with db.engine.begin() as connection:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from flask import current_app
 from sqlalchemy import func, select
 
@@ -31,6 +30,7 @@ from portal.backups.databases import FILE_NAMES, Ask, asking, copied, count_rows
 from portal.encryption import key_names
 from portal.errors import OperationError
 from portal.extensions import db, now
+from portal.health.state import revisions
 from portal.mail import messages
 from portal.search import indices
 from portal.settings import KEY_FILE, Settings
@@ -157,10 +157,7 @@ def refuse_unfit(manifest: Manifest) -> None:
             f"It is a backup of {manifest.database} and CASEBOOK_DATABASE_URL names {dialect}. "
             "Change that, or carry the content over with `casebook export` and `casebook import`."
         )
-    known = {
-        script.revision for script in ScriptDirectory(current_app.extensions["migrate"].directory).walk_revisions()
-    }
-    if manifest.revision not in known:
+    if manifest.revision not in revisions():
         raise NotABackup(f"Its tables are of a newer version ({manifest.revision}). Update Casebook first.")
     if User.__tablename__ in tables_of(db.engine) and db.session.scalar(select(func.count()).select_from(User)):
         raise PlaceTaken(

@@ -5,11 +5,9 @@ import os
 import socket
 import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import click
-import flask_migrate
 from flask import Flask, current_app
 
 from indexer import claims
@@ -98,10 +96,9 @@ def check_data_folder(folder: Path) -> None:
 
 def upgrade() -> None:
     """Bring the tables to what this version expects."""
-    with warnings.catch_warnings():
-        # SQLite cannot reflect expressions of indices; nothing of ours is reflected.
-        warnings.simplefilter("ignore")
-        flask_migrate.upgrade()
+    from portal import migrating  # A process that serves does without.
+
+    migrating.upgrade()
 
 
 def _require_tables(settings: Settings) -> None:

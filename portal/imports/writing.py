@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import xlsxwriter
-
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 FORMATS = ("jsonl", "csv", "xlsx")
 
@@ -80,6 +78,8 @@ def _write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         "strings_to_numbers": False,
         "constant_memory": True,
     }
+    import xlsxwriter  # A process that only serves does without.
+
     with xlsxwriter.Workbook(str(path), options) as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, list(columns))

@@ -4,13 +4,11 @@ import io
 import json
 import os
 import subprocess
-import warnings
 
-import flask_migrate
 import pytest
 from sqlalchemy import func, select
 
-from portal import audit
+from portal import audit, migrating
 from portal.access import Role
 from portal.accounts import sessions, users
 from portal.accounts.models import User, UserSession
@@ -282,9 +280,8 @@ def test_an_index_that_was_being_built_is_begun_anew(casebook, held, tmp_path, e
 def test_a_backup_of_an_earlier_version_is_brought_up_to_date(casebook, tmp_path, elsewhere, monkeypatch):
     (tmp_path / "earlier").mkdir(mode=0o700)
     monkeypatch.setenv("CASEBOOK_DATA_DIR", str(tmp_path / "earlier"))
-    with create_app(Settings.from_environ()).app_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        flask_migrate.upgrade(revision="0006")
+    with create_app(Settings.from_environ()).app_context():
+        migrating.upgrade("0006")
         users.create(name="Ada", email="ada@example.com", role=Role.ADMIN, password=PASSWORD, by=None)
     assert casebook("backup", str(tmp_path / "copy"))[0] == 0
     assert json.loads((tmp_path / "copy" / "manifest.json").read_text())["revision"] == "0006"

@@ -1,25 +1,10 @@
 // Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
 // is dropped when the form was sent and the next page is the same person's and refuses nothing.
+import { fields, sentValue, setValue, value } from "../fields.js";
 import draftSent from "./draft-sent.js";
 
 const EVERY_MS = 5000;
 const SENT = "draft-sent";
-
-function fields(form) {
-  return [...form.elements].filter((field) => field.name && field.name !== "csrf_token" && !["file", "hidden", "password", "submit"].includes(field.type));
-}
-
-const isTicked = (field) => ["checkbox", "radio"].includes(field.type);
-
-function value(field) {
-  return isTicked(field) ? field.checked : field.value;
-}
-
-// As the page came, whatever was typed since, be it before this script.
-function sentValue(field) {
-  if (isTicked(field)) return field.defaultChecked;
-  return field.options ? (field.querySelector("option[selected]") ?? field.options[0])?.value : field.defaultValue;
-}
 
 export default function draft(form) {
   // Whoever hurries through the page after a sent form may arrive before that page has dropped the draft.
@@ -48,8 +33,7 @@ export default function draft(form) {
     const touched = new Set(fields(form).filter((field) => value(field) !== sentValue(field)).map((field) => field.name));
     fields(form).forEach((field, index) => {
       if (found[index]?.[0] !== field.name || touched.has(field.name)) return;
-      if (isTicked(field)) field.checked = found[index][1];
-      else field.value = found[index][1];
+      setValue(field, found[index][1]);
     });
     kept = before;
     say(form.dataset.draftRestored);
