@@ -391,6 +391,25 @@ def test_where_no_score_orders_hits_no_term_is_counted(cluster: Cluster, engine:
     assert [path.partition("?")[0] for path, _ in cluster.asked] == ["/kb/_msearch"]
 
 
+def test_a_word_that_was_not_looked_up_is_not_called_missing(cluster: Cluster, engine: OpenSearchEngine) -> None:
+    refused: list[str] = []
+
+    def answer(_path: str, body: bytes) -> Answer:
+        queries = [line for line in body.decode().splitlines() if "query" in line]
+        busy = fault(429, "rejected_execution_exception")[1]
+        parts = [
+            busy if "terminate_after" in asked and any(w in asked for w in refused) else NOTHING for asked in queries
+        ]
+        return 200, NOTHING | {"responses": parts}
+
+    cluster.answer = answer
+    asked = SearchRequest(viewer=ANONYMOUS, text="alpha beta", sort="newest", with_facets=False)
+    refused.append("beta")
+    assert engine.search(asked).missing_words == ("alpha",)
+    refused.clear()
+    assert engine.search(asked).missing_words == ("alpha", "beta")
+
+
 def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: OpenSearchEngine) -> None:
     empty = NOTHING | {"responses": [NOTHING, NOTHING], "term_vectors": {}}
 

@@ -331,16 +331,14 @@ class OpenSearchEngine:
             ways = [{"term": {NAMES[name]: term}} for name in fields]
             query = {"bool": {"filter": [*rights_of(asked.viewer), {"bool": {"should": ways}}]}}
             bodies.append({"query": query, "size": 0, "terminate_after": 1})
-        answers = self._read(lambda: self._answers(bodies))
-        found = {
-            term
-            for term, answer in zip(wanted, answers, strict=True)
-            if answer.get("hits", {}).get("total", {}).get("value")
-        }
+        answers = dict(zip(wanted, self._read(lambda: self._answers(bodies)), strict=True))
+        # The node may be too busy for some of them: nobody is told that such a word is missing.
+        not_told = {term for term, answer in answers.items() if "error" in answer}
+        found = {term for term in wanted if term not in not_told and answers[term]["hits"]["total"]["value"]}
         if len(self._readable_terms) > MOST_REMEMBERED:
             self._readable_terms.clear()
         self._readable_terms.update((tokens, term) for term in found)
-        return known | found
+        return known | found | not_told
 
     def _correction(self, asked: Search, missing: Sequence[TypedWord]) -> str | None:
         def near(word: str, distance: int) -> Iterator[str]:
