@@ -12,7 +12,7 @@ import tantivy
 
 from portal.search import analysis, stored
 from portal.search.document import Document, Ready, Tombstone
-from portal.search.embedded.schema import column, key_of
+from portal.search.embedded.schema import column, key_of, title_starts
 from portal.search.facets import FACETS
 from portal.search.ranking import Field
 
@@ -54,7 +54,8 @@ def _terms_of(item: Document) -> dict[str, Any]:
         Field.INTERNAL: analysis.terms(item.internal[: stored.LONGEST_TEXT]),
     }
     fields: dict[str, Any] = {name.value: " ".join(several) for name, several in found.items() if several}
-    fields["title_start"], words_of_title = stored.title_forms(title)
+    key, words_of_title = stored.title_forms(title)
+    fields["title_start"] = title_starts(key)
     fields["title_words"] = " ".join(words_of_title)
     fields[Field.CODES.value] = stored.codes_of(item, folded)
     return fields

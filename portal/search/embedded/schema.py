@@ -8,11 +8,13 @@ from portal.search.facets import FACETS
 from portal.search.ranking import Field
 
 NAME = "embedded"
-FORMAT = "2"
+FORMAT = "3"
 KINDS = ("article", "record", "customer")
 KEY_BITS = 56
 LONGEST_NUMBER = 17
 HASHED = 1 << 63
+STARTS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
+"""As many first characters of a title are a term each: one list of documents, where a pattern reads one a title."""
 
 
 def build_schema() -> tantivy.Schema:
@@ -37,6 +39,11 @@ def build_schema() -> tantivy.Schema:
     build.add_unsigned_field("helpfulness", fast=True)
     build.add_bytes_field("stored", stored=True)
     return build.build()
+
+
+def title_starts(key: str) -> list[str]:
+    """Return the terms of how a title begins."""
+    return [key[:length] for length in STARTS if length <= len(key)]
 
 
 def column(facet: str) -> str:
