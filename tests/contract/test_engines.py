@@ -309,14 +309,14 @@ def test_suggestions_complete_what_is_typed(shop: SearchEngine) -> None:
     assert "&lt;<mark>script</mark>" in shop.suggest(NOBODY, "script")[0].title_html
 
 
-def test_however_far_a_title_is_typed_it_comes_first(shop: SearchEngine) -> None:
+def test_however_far_a_title_is_typed_it_comes_first(engine: SearchEngine) -> None:
     begun = "Replacing the rollers of the second tray "
     titles = [f"{begun}{words}" for words in ("in winter", "in summer", "by yourself")]
-    put(shop, [document(900 + place, title, popularity=float(place)) for place, title in enumerate(titles)])
-    put(shop, [document(910 + place, f"The tray {place}: replacing the rollers") for place in range(100)])
+    put(engine, [document(900 + place, title, popularity=float(place)) for place, title in enumerate(titles)])
+    put(engine, [document(910 + place, f"The tray {place}: replacing the rollers") for place in range(100)])
     for title in titles:
         for length in range(3, len(title) + 1):
-            found = [suggestion.title for suggestion in shop.suggest(NOBODY, title[:length], 3)]
+            found = [suggestion.title for suggestion in engine.suggest(NOBODY, title[:length], 3)]
             wanted = [other for other in titles if other.startswith(title[:length].rstrip())]
             assert sorted(found[: len(wanted)]) == sorted(wanted), title[:length]
 
