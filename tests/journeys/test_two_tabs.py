@@ -9,6 +9,7 @@ from flask import Flask
 from playwright.sync_api import BrowserContext, BrowserType, Page, expect
 from sqlalchemy import select
 
+from portal.accounts import sessions
 from portal.extensions import db
 from portal.service import records
 from portal.service.models import Entry
@@ -90,6 +91,30 @@ def test_nothing_private_is_left_behind_the_back_button(house: House, people: Pe
         expect(tab.locator("body")).to_contain_text("Sign in")
         for word in (CANARY, people.alice.email):
             assert word not in tab.content(), tab.url
+
+
+def test_a_session_that_ended_elsewhere_leaves_nothing_behind_the_back_button(house: House, people: People) -> None:
+    """The browser's cookie stays as it is, so the browser shows the page that it kept."""
+    tab = house.open("/sign-in")
+    house.sign_in(tab, people.alice)
+    tab.goto(f"{house.url}/records/R-000001")
+    until_it_listens(tab)
+    tab.goto(f"{house.url}/help")
+    sessions.end_all(people.alice.user)
+    db.session.commit()
+    go(tab, "back")
+    expect(tab.locator("body")).to_contain_text("Sign in")
+    assert CANARY not in tab.content()
+
+
+def test_what_was_typed_is_there_again_behind_the_back_button(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/ask")
+    house.sign_in(tab, people.alice)
+    tab.fill("#subject", "The tray sticks")
+    tab.goto(f"{house.url}/help")
+    go(tab, "back")
+    expect(tab.locator("#subject")).to_be_visible()
+    expect(tab.locator("#subject")).to_have_value("The tray sticks")
 
 
 def test_a_form_that_was_signed_out_under_is_there_again_after_signing_in(house: House, people: People) -> None:
