@@ -56,6 +56,16 @@ def away_from_fields(page: Page) -> None:
     page.evaluate("document.activeElement.blur()")
 
 
+# Scripts
+
+
+def test_a_page_whose_script_cannot_be_had_does_not_say_that_it_listens(guide: Page) -> None:
+    guide.route("**/behaviours/draft.js", lambda route: route.abort())
+    with guide.expect_event("pageerror"):
+        guide.reload()
+    expect(guide.locator("html[data-ready]")).not_to_be_attached()
+
+
 # Keys
 
 
