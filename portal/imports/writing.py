@@ -72,14 +72,14 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, A
 
 
 def _write_xlsx(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    import xlsxwriter  # A process that only serves does without.
+
     options = {
         "strings_to_formulas": False,
         "strings_to_urls": False,
         "strings_to_numbers": False,
         "constant_memory": True,
     }
-    import xlsxwriter  # A process that only serves does without.
-
     with xlsxwriter.Workbook(str(path), options) as book:
         sheet = book.add_worksheet()
         sheet.write_row(0, 0, list(columns))

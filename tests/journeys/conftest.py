@@ -25,6 +25,7 @@ from portal.extensions import db
 from portal.search.current import make_engine
 from portal.settings import Settings
 from tests.pages.style_guide import make_guide
+from tests.people import PASSWORD, Person
 
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 DESKTOP = {"width": 1280, "height": 800}
@@ -43,6 +44,19 @@ ANSWER = "casebook.tests.answer"
 def until_it_listens(page: Page) -> None:
     """Wait until the behaviours of a page are wired, if it has any: what is typed before is nobody's event."""
     expect(page.locator("html[data-ready], html:not(:has(script[src*='/js/main']))")).to_be_attached()
+
+
+def open_as(person: Person, open_page: Callable[..., Page], url: str, path: str, **look: object) -> Page:
+    """Open a page as somebody who signed in the way people do."""
+    page = open_page(f"{url}/sign-in", **look)
+    page.fill("#email", person.email)
+    page.fill("#password", PASSWORD)
+    page.click("main button[type=submit]")
+    page.wait_for_load_state("networkidle")
+    page.goto(url + path, wait_until="networkidle")
+    if look.get("javascript", True):
+        until_it_listens(page)
+    return page
 
 
 class Handler(WSGIRequestHandler):

@@ -14,9 +14,9 @@ from portal.customers.contacts import ContactDraft
 from portal.extensions import db
 from portal.service import entries, presence, records
 from portal.service.models import Entry, Record
-from tests.journeys.conftest import DESKTOP, serving
+from tests.journeys.conftest import DESKTOP, open_as, serving
 from tests.journeys.test_accessibility import LOOKS, complaints
-from tests.people import PASSWORD, Person
+from tests.people import Person
 
 Open = Callable[..., Page]
 
@@ -30,13 +30,7 @@ class Desk:
 
     def as_person(self, person: Person, path: str, **look: object) -> Page:
         """Open a page as somebody who signed in the way people do."""
-        page = self.open_page(f"{self.url}/sign-in", **look)
-        page.fill("#email", person.email)
-        page.fill("#password", PASSWORD)
-        page.click("main button[type=submit]")
-        page.wait_for_load_state("networkidle")
-        page.goto(self.url + path, wait_until="networkidle")
-        return page
+        return open_as(person, self.open_page, self.url, path, **look)
 
 
 @pytest.fixture

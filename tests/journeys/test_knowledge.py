@@ -8,10 +8,10 @@ from playwright.sync_api import Page, expect
 
 from portal.knowledge import articles
 from portal.vocabulary import categories
-from tests.journeys.conftest import PHONE, serving
+from tests.journeys.conftest import PHONE, open_as, serving
 from tests.journeys.test_accessibility import complaints
 from tests.library import Library
-from tests.people import PASSWORD, People, Person
+from tests.people import People, Person
 
 Open = Callable[..., Page]
 BODY = """The drum stands still.
@@ -37,13 +37,7 @@ class Shelf:
     open_page: Open
 
     def as_person(self, person: Person, path: str, **look: object) -> Page:
-        page = self.open_page(f"{self.url}/sign-in", **look)
-        page.fill("#email", person.email)
-        page.fill("#password", PASSWORD)
-        page.click("main button[type=submit]")
-        page.wait_for_load_state("networkidle")
-        page.goto(self.url + path, wait_until="networkidle")
-        return page
+        return open_as(person, self.open_page, self.url, path, **look)
 
 
 @pytest.fixture
