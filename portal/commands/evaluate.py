@@ -115,7 +115,7 @@ def _on_set(judged_set: JudgedSet | None, configuration: Configuration | None, *
         measurements.work(made, engine(), budget_s=SLICE_S)
         db.session.refresh(made)
     if made.state == "failed":
-        raise click.ClickException(made.error or "The measurement could not be made.")
+        raise click.ClickException(made.why_failed)
     if made.unknown_count:
         _list(made.unknown, "judged documents are not in the portal and count as never found", made.unknown_count)
     if as_json:

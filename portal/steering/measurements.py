@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from flask_babel import gettext
 from sqlalchemy import delete, select, update
 
 from portal import audit, outbox
@@ -24,7 +23,7 @@ from portal.search.engine import EngineError, SearchEngine
 from portal.search.guidance import Guidance
 from portal.search.request import RequestError
 from portal.steering import clicks, in_force, judgements
-from portal.steering.models import Configuration, JudgedSet, Measurement
+from portal.steering.models import Configuration, Failure, JudgedSet, Measurement, failed
 from portal.steering.previews import viewer_like
 
 KEPT = 2_000
@@ -134,8 +133,7 @@ def work(measurement: Measurement, engine: SearchEngine, *, budget_s: float) -> 
     try:
         values = _slice(measurement, engine, until=time.monotonic() + budget_s)
     except EngineError as error:
-        reason = gettext("The search engine cannot answer: %(reason)s", reason=str(error))
-        values = {"state": "failed", "error": reason, "finished_at": now()}
+        values = failed(f"{Failure.ENGINE}:{error}")
     ours = (
         Measurement.id == measurement.id,
         Measurement.queries == began_at,
@@ -150,12 +148,12 @@ def _slice(measurement: Measurement, engine: SearchEngine, *, until: float) -> d
         db.session.get(Configuration, measurement.configuration_id) if measurement.configuration_id else None
     )
     if measurement.configuration_name and configuration is None:
-        return {"state": "failed", "error": gettext("The configuration was removed."), "finished_at": now()}
+        return failed(Failure.CONFIGURATION_REMOVED)
     judged_set = None
     if not measurement.is_by_clicks:
         judged_set = db.session.get(JudgedSet, measurement.set_id) if measurement.set_id else None
         if judged_set is None:
-            return {"state": "failed", "error": gettext("The set was removed."), "finished_at": now()}
+            return failed(Failure.SET_REMOVED)
     tasks = tasks_of(judged_set)
     guidance = in_force.read_with(configuration)
     scores = dict(measurement.scores)

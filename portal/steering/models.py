@@ -1,9 +1,11 @@
 """What editors put upon the search, and by what they measure it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from flask_babel import LazyString, lazy_gettext
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -21,6 +23,51 @@ class OwnerTrouble(StrEnum):
     GONE = "gone"
     DISABLED = "disabled"
     DEMOTED = "demoted"
+
+
+class Failure(StrEnum):
+    """Why the worker could not do what it was asked for."""
+
+    ENGINE = "engine"
+    """What the engine said is kept beside."""
+    RULE_REMOVED = "rule_removed"
+    CONFIGURATION_REMOVED = "configuration_removed"
+    SET_REMOVED = "set_removed"
+
+
+FAILURES: Mapping[str, LazyString] = {
+    Failure.ENGINE: lazy_gettext("The search engine cannot answer: %(reason)s"),
+    Failure.RULE_REMOVED: lazy_gettext("The rule was removed before it could be tried."),
+    Failure.CONFIGURATION_REMOVED: lazy_gettext("The configuration was removed."),
+    Failure.SET_REMOVED: lazy_gettext("The set was removed."),
+}
+
+
+class Asked:
+    """What somebody asked the worker for, and how far that came."""
+
+    state: Mapped[str] = mapped_column(String(20), default="requested", index=True)
+    """requested, running, done or failed"""
+    error: Mapped[str | None] = mapped_column(Text)
+    """A `Failure`, and after a colon what was said; a whole sentence of an earlier version."""
+    finished_at: Mapped[datetime | None]
+
+    @property
+    def is_under_way(self) -> bool:
+        """Waits for the worker or is in its hands."""
+        return self.state in ("requested", "running")
+
+    @property
+    def why_failed(self) -> str:
+        """Say it in the reader's language; empty where nothing failed."""
+        failure, _, said = (self.error or "").partition(":")
+        sentence = FAILURES.get(failure)
+        return self.error or "" if sentence is None else str(sentence) % {"reason": said}
+
+
+def failed(error: str) -> dict[str, Any]:
+    """Return what is written of something `Asked` that cannot be done: a `Failure`, and after a colon what was said."""
+    return {"state": "failed", "error": error, "finished_at": now()}
 
 
 class Steered:
@@ -108,7 +155,7 @@ class RuleChange(Base):
     user: Mapped[User | None] = relationship()
 
 
-class Preview(Base):
+class Preview(Asked, Base):
     """What a rule or a configuration would change in the first hits of what people searched lately."""
 
     __tablename__ = "rule_preview"
@@ -118,8 +165,6 @@ class Preview(Base):
     """synonym, rule or configuration"""
     object_id: Mapped[int]
     name: Mapped[str] = mapped_column(String(300))
-    state: Mapped[str] = mapped_column(String(20), default="requested", index=True)
-    """requested, running, done or failed"""
     cursor: Mapped[int] = mapped_column(default=0)
     """How many of the queries have been looked at."""
     searches: Mapped[int] = mapped_column(default=0)
@@ -129,19 +174,12 @@ class Preview(Base):
     """How many of the queries it can touch at all; only these were run."""
     up_to_log_id: Mapped[int | None]
     """The newest logged search that is looked at, so that all slices speak of the same searches."""
-    error: Mapped[str | None] = mapped_column(Text)
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
     created_at: Mapped[datetime] = mapped_column(default=now)
-    finished_at: Mapped[datetime | None]
 
     changes: Mapped[list["PreviewedChange"]] = relationship(
         back_populates="preview", cascade="all, delete-orphan", order_by="PreviewedChange.id"
     )
-
-    @property
-    def is_under_way(self) -> bool:
-        """Waits for the worker or is in its hands."""
-        return self.state in ("requested", "running")
 
 
 class PreviewedChange(Base):
@@ -261,7 +299,7 @@ class Preference(Base):
     at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Measurement(Base):
+class Measurement(Asked, Base):
     """One configuration measured on one set, by judgements or by clicks."""
 
     __tablename__ = "measurement"
@@ -277,8 +315,6 @@ class Measurement(Base):
     fingerprint: Mapped[str] = mapped_column(String(64))
     """What was measured: weights and judgements; the same numbers would come again while this stays the same."""
     engine: Mapped[str] = mapped_column(String(20), default="")
-    state: Mapped[str] = mapped_column(String(20), default="requested", index=True)
-    """requested, running, done or failed"""
     total: Mapped[int] = mapped_column(default=0)
     ndcg: Mapped[float] = mapped_column(default=0.0)
     mrr: Mapped[float] = mapped_column(default=0.0)
@@ -290,11 +326,4 @@ class Measurement(Base):
     unknown: Mapped[list[str]] = mapped_column(JSON, default=list)
     """Judged documents that the portal does not hold, at most a hundred of them."""
     unknown_count: Mapped[int] = mapped_column(default=0)
-    error: Mapped[str | None] = mapped_column(Text)
     requested_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"))
-    finished_at: Mapped[datetime | None]
-
-    @property
-    def is_under_way(self) -> bool:
-        """Waits for the worker or is in its hands."""
-        return self.state in ("requested", "running")

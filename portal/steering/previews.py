@@ -26,7 +26,7 @@ from portal.search.query import parse
 from portal.search.ranking import default_synonyms
 from portal.search.request import RequestError
 from portal.steering import in_force, rules, synonyms
-from portal.steering.models import Configuration, Preview, PreviewedChange, SearchRule, Synonym
+from portal.steering.models import Configuration, Failure, Preview, PreviewedChange, SearchRule, Synonym, failed
 
 SEARCHES = 1_000
 KEPT = 50
@@ -104,13 +104,15 @@ def go_on(engine: SearchEngine, *, budget_s: float) -> bool:
     if preview is None:
         return False
     began_at = preview.cursor
+    thing = _find(preview.kind, preview.object_id)
     try:
-        sides = _sides(preview)
-        found = _try(preview, sides, engine, until=time.monotonic() + budget_s)
+        found = (
+            _Slice(error=Failure.RULE_REMOVED)
+            if thing is None
+            else _try(preview, _sides(thing), engine, until=time.monotonic() + budget_s)
+        )
     except EngineError as error:
-        found = _Slice(error=gettext("The search engine cannot answer: %(reason)s", reason=str(error)))
-    except Missing as error:
-        found = _Slice(error=str(error))
+        found = _Slice(error=f"{Failure.ENGINE}:{error}")
     _keep(preview, began_at, found)
     return True
 
@@ -130,7 +132,7 @@ class _Slice:
 def _keep(preview: Preview, began_at: int, found: _Slice) -> None:
     """Write a slice down, unless another worker did the same one meanwhile."""
     if found.error:
-        values: dict[str, Any] = {"state": "failed", "error": found.error, "finished_at": now()}
+        values = failed(found.error)
     else:
         is_done = found.cursor >= found.queries
         values = {
@@ -216,11 +218,8 @@ def _find(kind: str, object_id: int) -> Synonym | SearchRule | Configuration | N
     return found
 
 
-def _sides(preview: Preview) -> tuple[Guidance, Guidance]:
+def _sides(thing: Synonym | SearchRule | Configuration) -> tuple[Guidance, Guidance]:
     """Return the steering without the proposal and with it; everything else is as it is in force now."""
-    thing = _find(preview.kind, preview.object_id)
-    if thing is None:
-        raise Missing(gettext("The rule was removed before it could be tried."))
     there = in_force.read()
     if isinstance(thing, Configuration):
         return there, in_force.read_with(thing)

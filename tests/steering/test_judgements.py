@@ -163,7 +163,7 @@ def test_slices_add_up_and_a_failure_says_why(
 
     monkeypatch.setattr(library.engine, "search", fail)
     worked()
-    assert (down.state, down.error) == ("failed", "The search engine cannot answer: Nobody answers.")
+    assert (down.state, down.why_failed) == ("failed", "The search engine cannot answer: Nobody answers.")
 
 
 def make(people: People, name: str, **weights: float) -> Configuration:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from flask_babel import force_locale
 
 from portal.access import Forbidden, Role, viewer_for
 from portal.errors import Missing
@@ -145,7 +146,7 @@ def test_what_cannot_be_tried_says_why(shelf: Library, people: People, monkeypat
     rule = pin(people, shelf)
     gone = previews.request("rule", rule.id, by=people.dora.viewer)
     rules.delete(rule, by=people.dora.viewer)
-    assert tried(gone, shelf).error == "The rule was removed before it could be tried."
+    assert tried(gone, shelf).why_failed == "The rule was removed before it could be tried."
     again = pin(people, shelf)
     down = previews.request("rule", again.id, by=people.dora.viewer)
 
@@ -155,7 +156,12 @@ def test_what_cannot_be_tried_says_why(shelf: Library, people: People, monkeypat
     monkeypatch.setattr(shelf.engine, "search", fail)
     work.go_on()
     db.session.expire_all()
-    assert (down.state, down.error) == ("failed", "The search engine cannot answer: Nobody answers.")
+    assert (down.state, down.why_failed) == ("failed", "The search engine cannot answer: Nobody answers.")
+    with force_locale("zh"):
+        assert down.why_failed == "搜索引擎无法应答：Nobody answers."
+    down.error = "A whole sentence: of an earlier version."
+    assert down.why_failed == "A whole sentence: of an earlier version."
+    db.session.rollback()
     with pytest.raises(Missing):
         previews.request("rule", 4711, by=people.dora.viewer)
     with pytest.raises(Forbidden):
