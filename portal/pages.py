@@ -18,12 +18,11 @@ from babel.numbers import format_decimal, format_percent
 from flask import Flask, Response, current_app, g, has_request_context, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import LazyString, get_translations, lazy_gettext
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, default_exceptions
-from werkzeug.routing import RequestRedirect
+from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.wrappers import Response as BaseResponse
 
 from portal.access import Permission
-from portal.accounts.guard import OldPage, current_viewer, page_before
+from portal.accounts.guard import OldPage, current_viewer, is_page, page_before
 from portal.assets import StaticFiles, asset
 from portal.extensions import babel
 from portal.settings import Settings
@@ -206,18 +205,8 @@ def opens(path: str) -> bool:
     """Say whether some page of the portal answers at this path.  Routes do not change, so it is looked up once."""
     known: dict[str, bool] = current_app.extensions.setdefault("casebook.opens", {})
     if path not in known:
-        known[path] = _is_routed(path)
+        known[path] = is_page(path)
     return known[path]
-
-
-def _is_routed(path: str) -> bool:
-    try:
-        current_app.url_map.bind("").match(path, method="GET")
-    except RequestRedirect:
-        return True
-    except (NotFound, MethodNotAllowed):
-        return False
-    return True
 
 
 def show_datetime(moment: datetime | None, length: str = "medium") -> str:

@@ -14,7 +14,8 @@ from flask_babel import gettext
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.datastructures import WWWAuthenticate
-from werkzeug.exceptions import BadRequest, Unauthorized
+from werkzeug.exceptions import BadRequest, MethodNotAllowed, NotFound, Unauthorized
+from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
 from portal.access import ANONYMOUS, Permission, Viewer
@@ -28,6 +29,8 @@ UNDECLARED = frozenset({"static"})
 """Endpoints of the framework itself that show nothing of ours."""
 FOR_PROGRAMS = ("/api/", "/metrics")
 """Where an API token is accepted; pages are for people, who sign in."""
+MOST_ABOVE = 4
+"""So many steps a form's page lies at most above the address that it is sent to; anybody may claim a longer one."""
 BEFORE_SECOND_FACTOR = frozenset(
     {
         "me.show_second_factor",
@@ -173,12 +176,33 @@ def _ask_to_sign_in_again() -> Response:
 
 
 def page_before() -> str | None:
-    """Return the page of the portal that a form was sent from, if the browser says so."""
+    """Return the page of the portal that a form was sent from, if the browser says so.
+
+    A refused form stands at the address that it was sent to; where that is no page, it is the page above it.
+    """
     before = urlsplit(request.referrer or "")
     if before.netloc != request.host:
         return None
     # A path that began with two slashes would lead to another site.
-    return "/" + before.path.lstrip("/") + (f"?{before.query}" if before.query else "")
+    path = "/" + before.path.lstrip("/")
+    if is_page(path):
+        return path + (f"?{before.query}" if before.query else "")
+    for _ in range(MOST_ABOVE):
+        path = path.rpartition("/")[0]
+        if path and is_page(path):
+            return path
+    return "/"
+
+
+def is_page(path: str) -> bool:
+    """Say whether a page of the portal answers at this path."""
+    try:
+        current_app.url_map.bind("").match(path, method="GET")
+    except RequestRedirect:
+        return True
+    except (NotFound, MethodNotAllowed):
+        return False
+    return True
 
 
 def _is_sent_by_a_page() -> bool:

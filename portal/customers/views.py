@@ -49,7 +49,7 @@ def new() -> ResponseReturnValue:
     return render_template("customers/form.html", form=form, customer=None, differing=())
 
 
-@blueprint.post("/customers")
+@blueprint.post("/customers/new")
 @needs(Permission.WRITE_CUSTOMERS)
 def create() -> ResponseReturnValue:
     """Make a customer."""

@@ -155,7 +155,7 @@ def new_record() -> ResponseReturnValue:
     return _new_page(form, customer)
 
 
-@blueprint.post("/records")
+@blueprint.post("/records/new")
 @needs(Permission.WORK_RECORDS)
 def open_record() -> ResponseReturnValue:
     """Open a record for a caller."""

@@ -1,7 +1,10 @@
 """Signing in and out."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
+from portal.accounts import guard
 from portal.accounts.models import UserSession
 from portal.accounts.views import safe_target
 from portal.extensions import db
@@ -141,3 +144,30 @@ def test_next_is_kept_through_the_form(app, people):
     assert 'value="/me?tab=1"' in client.get(asked.location).text
     assert sign_in(client, people.alice.email, next="/me?tab=1").location == "/me?tab=1"
     assert sign_in(client, people.alice.email, next="//evil.example").location == "/"
+
+
+@pytest.mark.parametrize(
+    ("sent_from", "leads_back_to"),
+    [
+        ("/records/R-000001?caller=ada", "/records/R-000001?caller=ada"),
+        # A refused form stands at the address that it was sent to.
+        ("/records/R-000001/entries", "/records/R-000001"),
+        ("/vocabulary/tags/pumps/merger", "/vocabulary/tags/pumps"),
+        ("/no/such/page", "/"),
+    ],
+)
+def test_who_was_signed_out_under_a_form_comes_back_to_its_page(app, people, sent_from, leads_back_to):
+    client = app.test_client()
+    client.csrf = False
+    refused = client.post(
+        "/records/R-000001/entries", data={"body": "typed"}, headers={"Referer": f"http://localhost{sent_from}"}
+    )
+    assert parse_qs(urlsplit(refused.location).query) == {"next": [leads_back_to]}
+
+
+def test_a_long_claim_of_where_a_form_was_sent_from_costs_little(app, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(guard, "is_page", lambda path: looked_at.append(path) or path == "/")
+    with app.test_request_context(headers={"Referer": "http://localhost" + "/a" * 2000}):
+        assert guard.page_before() == "/"
+    assert 1 < len(looked_at) < 10

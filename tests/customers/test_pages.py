@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.service import records
 
 CHANGES = [
-    ("/customers", {"name": "x"}),
+    ("/customers/new", {"name": "x"}),
     ("/customers/1/profile", {"name": "x", "version": "1"}),
     ("/customers/1/archiving", {"archived": "1"}),
 ]
@@ -97,9 +97,9 @@ def test_a_customer_is_added_with_contacts(people, client_for):
     carol = client_for(people.carol)
     data = form_of(carol.get("/customers/new"), name="Delta")
     data |= {"contacts-0-name": "Eve", "contacts-0-emails": "eve@example.com, e2@example.com", "tags": "vip, key"}
-    more = carol.post("/customers", data=data | {"more": "1"})
+    more = carol.post("/customers/new", data=data | {"more": "1"})
     assert 'name="contacts-1-name"' in more.text
-    sent = carol.post("/customers", data=form_of(more) | {"contacts-1-phones": "+442079460958"})
+    sent = carol.post("/customers/new", data=form_of(more) | {"contacts-1-phones": "+442079460958"})
     assert sent.status_code == 303, sent.text
     made = db.session.query(Customer).filter_by(name="Delta").one()
     assert contacts.emails(made) == ["eve@example.com", "e2@example.com"]
@@ -109,7 +109,7 @@ def test_a_customer_is_added_with_contacts(people, client_for):
 
 def test_bad_input_keeps_what_was_typed(people, client_for):
     data = {"name": "", "kind": "company", "notes": "kept", "contacts-0-name": "", "contacts-1-emails": "nonsense"}
-    answer = client_for(people.carol).post("/customers", data=data)
+    answer = client_for(people.carol).post("/customers/new", data=data)
     assert answer.status_code == 422
     assert "kept" in answer.text
     assert 'value="nonsense"' in answer.text

@@ -136,8 +136,8 @@ def test_odd_bytes_never_break_a_page(app, people, client_for, asked, odd):
         assert alice.get(path + quote(odd)).status_code == 200, path
     at = f"/records/{asked.number}"
     for path, fields in (
-        ("/records", ("subject", "customer_id", "tags", "assignee_id", "kind")),
-        ("/customers", ("name", "emails", "region", "tags", "contacts-0-phones", "contacts-0-id")),
+        ("/records/new", ("subject", "customer_id", "tags", "assignee_id", "kind")),
+        ("/customers/new", ("name", "emails", "region", "tags", "contacts-0-phones", "contacts-0-id")),
         (f"{at}/entries", ("body", "state", "submission")),
         (f"{at}/resolution", ("resolution", "article_id")),
         (f"{at}/state", ("state",)),

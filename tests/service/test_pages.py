@@ -51,7 +51,7 @@ def plain(answer):
 
 STAFF_PAGES = ["/desk", "/records/new", "/callers?caller=x", "/records/R-000001/similar", "/records/R-000001/details"]
 STAFF_CHANGES = [
-    ("/records", {"subject": "x"}),
+    ("/records/new", {"subject": "x"}),
     ("/records/R-000001/state", {"state": "open"}),
     ("/records/R-000001/assignee", {"assignee_id": ""}),
     ("/records/R-000001/articles", {"article_id": "1"}),
@@ -566,7 +566,7 @@ def test_a_record_is_opened_for_a_caller(people, client_for):
     page = carol.get(f"/records/new?customer={made.id}")
     assert "Li Wei" in page.text
     sent = carol.post(
-        "/records",
+        "/records/new",
         data=form_of(page, subject="Broken", submission=token_of(page), contact_id=str(made.contacts[0].id)),
     )
     record = db.session.scalars(select(Record)).one()
@@ -577,7 +577,7 @@ def test_a_record_is_opened_for_a_caller(people, client_for):
 
 def test_a_refused_new_record_keeps_what_was_typed(people, client_for):
     answer = client_for(people.carol).post(
-        "/records", data={"subject": "", "description": "typed", "customer_id": "77"}
+        "/records/new", data={"subject": "", "description": "typed", "customer_id": "77"}
     )
     assert answer.status_code == 422
     assert "typed" in answer.text
