@@ -10,12 +10,20 @@ export function value(field) {
   return isTicked(field) ? field.checked : field.value;
 }
 
-export function setValue(field, held) {
-  if (isTicked(field)) field.checked = held;
-  else field.value = held;
-}
-
 export function sentValue(field) {
   if (isTicked(field)) return field.defaultChecked;
   return field.options ? (field.querySelector("option[selected]") ?? field.options[0])?.value : field.defaultValue;
+}
+
+// Fills in what was held, as [name, value] in the form's order; what somebody has filled in since stays.
+export function fillIn(form, held) {
+  const touched = new Set(fields(form).filter((field) => value(field) !== sentValue(field)).map((field) => field.name));
+  for (const field of fields(form)) {
+    const at = held.findIndex(([name]) => name === field.name);
+    if (at < 0) continue;
+    const [[, before]] = held.splice(at, 1);
+    if (touched.has(field.name)) continue;
+    if (isTicked(field)) field.checked = before;
+    else field.value = before;
+  }
 }

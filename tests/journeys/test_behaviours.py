@@ -293,6 +293,21 @@ def test_a_draft_is_kept_on_leaving_a_field_and_comes_back(guide: Page) -> None:
     expect(guide.locator("[data-draft-state]")).to_contain_text("Your draft is back")
 
 
+def test_a_draft_that_came_back_can_be_discarded(guide: Page) -> None:
+    guide.locator("#subject").fill("It leaks")
+    guide.get_by_label("It can wait").check()
+    guide.locator("#email").focus()
+    guide.reload()
+    expect(guide.locator("#subject")).to_have_value("It leaks")
+    guide.get_by_role("button", name="Discard it").click()
+    for _ in range(2):
+        expect(guide.locator("#subject")).to_have_value("")
+        expect(guide.get_by_label("It can wait")).not_to_be_checked()
+        guide.reload()
+        until_it_listens(guide)
+    expect(guide.locator("[data-draft-state]")).to_have_text("")
+
+
 def test_what_was_typed_before_the_script_came_is_a_draft(guide: Page) -> None:
     with before_the_script(guide, "draft"):
         guide.locator("#subject").fill("It leaks")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import BrowserContext, BrowserType, Page, expect
+from playwright.sync_api import BrowserContext, BrowserType, Locator, Page, expect
 from sqlalchemy import select
 
 from portal.accounts import sessions
@@ -53,6 +53,13 @@ class House:
         page.get_by_role("button", name="Sign out", exact=True).click()
         expect(page.get_by_role("link", name="Sign in", exact=True)).to_be_visible()
         page.close()
+
+    def send_signed_out(self, page: Page, button: Locator, person: Person) -> None:
+        """Send a form after a sign-out in another tab, and sign in again where that leads."""
+        self.sign_out()
+        button.click()
+        expect(page.locator(".flash")).to_contain_text("Nothing was saved, because you are signed out.")
+        self.sign_in(page, person)
 
 
 @pytest.fixture
@@ -123,15 +130,61 @@ def test_a_form_that_was_signed_out_under_is_there_again_after_signing_in(house:
     expect(tab).to_have_url(f"{house.url}/ask")
     tab.fill("#subject", "The tray sticks")
     tab.fill("#description", "Since this morning.")
-    house.sign_out()
-    tab.get_by_role("button", name="Send the request").click()
-    expect(tab.locator(".flash")).to_contain_text("Nothing was saved, because you are signed out.")
-    house.sign_in(tab, people.alice)
+    house.send_signed_out(tab, tab.get_by_role("button", name="Send the request"), people.alice)
     expect(tab).to_have_url(f"{house.url}/ask")
     expect(tab.locator("#subject")).to_have_value("The tray sticks")
     expect(tab.locator("#description")).to_have_value("Since this morning.")
     tab.get_by_role("button", name="Send the request").click()
     expect(tab.locator(".timeline")).to_contain_text("Since this morning.")
+
+
+@pytest.mark.parametrize(
+    ("path", "typed"),
+    [
+        ("/customers/new", {"name": "Quince GmbH", "notes": "Calls on Mondays.", "contacts-0-name": "Ada"}),
+        ("/customers/1/profile", {"region": "Japan", "notes": "Calls on Mondays."}),
+        ("/records/R-000001/details", {"subject": "The tray sticks"}),
+        ("/vocabulary/categories", {"name": "Trays", "name_zh": "纸盒"}),
+        ("/steering/synonyms", {"words": "tray", "others": "drawer, bin"}),
+        ("/steering/synonyms/lines", {"lines": "tray => drawer, bin"}),
+    ],
+)
+def test_staffs_forms_too_are_there_again_after_signing_in(
+    house: House, people: People, path: str, typed: dict[str, str]
+) -> None:
+    tab = house.open(f"/sign-in?next={path}")
+    house.sign_in(tab, people.fred)
+    form = tab.locator("form[data-draft]")
+    for name, value in typed.items():
+        form.locator(f"[name='{name}']").fill(value)
+    house.send_signed_out(tab, form.get_by_role("button", name="Save", exact=True), people.fred)
+    expect(tab.locator("[data-draft-state]")).to_contain_text("Your draft is back")
+    for name, value in typed.items():
+        expect(form.locator(f"[name='{name}']")).to_have_value(value)
+
+
+def test_one_more_contact_is_not_yet_saved(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/customers/new")
+    house.sign_in(tab, people.carol)
+    tab.fill("#name", "Quince GmbH")
+    tab.fill("#notes", "Calls on Mondays.")
+    tab.get_by_role("button", name="One more contact").click()
+    expect(tab.locator("[name='contacts-1-name']")).to_be_visible()
+    until_it_listens(tab)
+    house.send_signed_out(tab, tab.get_by_role("button", name="Save", exact=True), people.carol)
+    expect(tab).to_have_url(f"{house.url}/customers/new")
+    expect(tab.locator("#name")).to_have_value("Quince GmbH")
+    expect(tab.locator("#notes")).to_have_value("Calls on Mondays.")
+
+
+def test_a_resolution_is_there_again_and_seen(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/records/R-000001")
+    house.sign_in(tab, people.carol)
+    tab.locator("details.resolve summary").click()
+    tab.fill("#resolution", "The tray was cleaned.")
+    house.send_signed_out(tab, tab.locator("details.resolve").get_by_role("button", name="Resolve"), people.carol)
+    expect(tab.locator("#resolution")).to_be_visible()
+    expect(tab.locator("#resolution")).to_have_value("The tray was cleaned.")
 
 
 def test_what_one_types_is_never_saved_as_another(house: House, people: People) -> None:

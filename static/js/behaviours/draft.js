@@ -1,6 +1,6 @@
 // Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
 // is dropped when the form was sent and the next page is the same person's and refuses nothing.
-import { fields, sentValue, setValue, value } from "../fields.js";
+import { fields, fillIn, sentValue, value } from "../fields.js";
 import draftSent from "./draft-sent.js";
 
 const EVERY_MS = 5000;
@@ -23,20 +23,30 @@ export default function draft(form) {
   }
 
   function say(words) {
-    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+    const time = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     if (state && words) state.textContent = words.replace("{time}", time);
+  }
+
+  function discard() {
+    const look = { type: "button", className: "btn btn--quiet btn--small", textContent: form.dataset.draftDiscard };
+    const button = Object.assign(document.createElement("button"), look);
+    button.addEventListener("click", () => {
+      form.reset();
+      localStorage.removeItem(key);
+      kept = all(value);
+      state.textContent = "";
+      fields(form)[0]?.focus();
+    });
+    return button;
   }
 
   const before = localStorage.getItem(key);
   if (before && before !== kept && !document.getElementById("error-summary")) {
-    const found = JSON.parse(before);
-    const touched = new Set(fields(form).filter((field) => value(field) !== sentValue(field)).map((field) => field.name));
-    fields(form).forEach((field, index) => {
-      if (found[index]?.[0] !== field.name || touched.has(field.name)) return;
-      setValue(field, found[index][1]);
-    });
+    fillIn(form, JSON.parse(before));
     kept = before;
+    form.closest("details")?.setAttribute("open", "");
     say(form.dataset.draftRestored);
+    state?.append(" ", discard());
   }
   form.addEventListener("focusout", keep);
   form.addEventListener("submit", () => {
