@@ -1,8 +1,10 @@
-"""`casebook …`: every command.  What can be foreseen ends with a sentence on stderr and 1, wrong usage with 2."""
+"""`casebook …`: every command.  What can be foreseen ends with a sentence on stderr and 1, wrong usage with 2.
+
+Only the module of the command that is run is loaded: a process that serves for weeks would keep all of them.
+"""
 
 import importlib
 import os
-import pkgutil
 import sys
 import tomllib
 from collections.abc import Callable
@@ -23,22 +25,54 @@ STOPPED = 130
 MARK = "runs_in_application"
 
 
+MODULES = {
+    "backup": "backups",
+    "demo": "demo",
+    "doctor": "doctor",
+    "evaluate": "evaluate",
+    "export": "imports",
+    "import": "imports",
+    "index": "index",
+    "init": "run",
+    "keys": "keys",
+    "restore": "backups",
+    "search": "search",
+    "token": "accounts",
+    "up": "run",
+    "user": "accounts",
+    "web": "server",
+    "worker": "run",
+}
+"""Which module of `portal.commands` has which command."""
+
+
+class Casebook(click.Group):
+    """The commands, each loaded when it is asked for."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        """Name them all."""
+        return sorted(MODULES)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one; None where there is none of this name."""
+        if cmd_name not in MODULES:
+            return None
+        module = importlib.import_module(f"{commands.__name__}.{MODULES[cmd_name]}")
+        inside, bare = (getattr(module, name, []) for name in ("commands", "bare_commands"))
+        command: click.Command = next(command for command in (*inside, *bare) if command.name == cmd_name)
+        if command in inside:
+            _give_application(command)
+        return command
+
+
 def build() -> click.Group:
-    """Assemble the commands of all modules in `portal.commands`."""
-    group = click.Group(
+    """Make the group of all commands."""
+    group = Casebook(
         "casebook",
         help="Casebook: a search-centric knowledge base and service desk portal.",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    click.version_option(_version(), message="%(version)s")(group)
-    for found in sorted(pkgutil.iter_modules(commands.__path__), key=lambda module: module.name):
-        module = importlib.import_module(f"{commands.__name__}.{found.name}")
-        for command in getattr(module, "commands", []):
-            _give_application(command)
-            group.add_command(command)
-        for command in getattr(module, "bare_commands", []):
-            group.add_command(command)
-    return group
+    return click.version_option(_version(), message="%(version)s")(group)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,12 +1,14 @@
 """`casebook`: exit codes, sentences on stderr, pure JSON on stdout."""
 
+import importlib
 import json
+import pkgutil
 
 import click
 import pytest
 from sqlalchemy import text
 
-from portal import audit, cli
+from portal import audit, cli, commands
 from portal.accounts import tokens, users
 from portal.accounts.models import APIToken, User
 from portal.commands import doctor as doctor_module
@@ -21,6 +23,18 @@ def test_help_and_version_need_no_settings(monkeypatch, capsys):
     assert "doctor" in capsys.readouterr().out
     assert cli.main(["--version"]) == 0
     assert cli.main(["user", "add", "--help"]) == 0
+
+
+def test_every_command_is_found_in_its_module():
+    group = cli.build()
+    found = {}
+    for name in [module.name for module in pkgutil.iter_modules(commands.__path__)]:
+        module = importlib.import_module(f"{commands.__name__}.{name}")
+        for command in [*getattr(module, "commands", []), *getattr(module, "bare_commands", [])]:
+            found[command.name] = name
+            assert group.get_command(click.Context(group), command.name) is command
+    assert found == cli.MODULES
+    assert group.list_commands(click.Context(group)) == sorted(found)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from io import BytesIO
 
-import segno
 from flask import Blueprint, Response, flash, g, redirect, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
@@ -149,6 +148,8 @@ def begin_second_factor() -> ResponseReturnValue:
 @needs(Permission.KEEP_ACCOUNT)
 def second_factor_picture() -> Response:
     """Draw the secret that waits to be confirmed, for the authenticator's camera."""
+    import segno  # Few ask for it, once.
+
     account = current_account()
     secret = second_factor.pending_secret(account)
     if secret is None:

@@ -8,7 +8,6 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import puremagic
 from flask_babel import gettext
 
 HEAD_BYTES = 8192
@@ -98,17 +97,19 @@ def _is_what_it_says(file_type: FileType, path: Path) -> bool:
     if file_type.content in {"zip", "mimetype"} or file_type.content.endswith("/"):
         # An archive is read from its end, so that anything may stand before it: a page, or a program.
         return head.startswith(b"PK") and _is_archive(file_type, path)
-    matches = _matches(head, path.name)
-    surest = max((match.confidence for match in matches), default=0)
-    found = {match.extension.lower() for match in matches if match.confidence == surest}
-    return bool(found & set(file_type.content.split()))
+    return bool(_likeliest(head, path.name) & set(file_type.content.split()))
 
 
-def _matches(head: bytes, name: str) -> list[puremagic.PureMagicWithConfidence]:
+def _likeliest(head: bytes, name: str) -> set[str]:
+    """Return the extensions of what these bytes begin most likely."""
+    import puremagic  # Its tables are large, and most processes never see a file.
+
     try:
-        return list(puremagic.magic_string(head, filename=name))
+        matches = puremagic.magic_string(head, filename=name)
     except (puremagic.PureError, ValueError):
-        return []
+        return set()
+    surest = max((match.confidence for match in matches), default=0)
+    return {match.extension.lower() for match in matches if match.confidence == surest}
 
 
 def _is_archive(file_type: FileType, path: Path) -> bool:

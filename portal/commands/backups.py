@@ -13,7 +13,8 @@ from portal.backups import backups
 from portal.commands.index import build_index
 from portal.commands.options import AS_JSON
 from portal.commands.processes import NotStarted, hold_lock
-from portal.commands.run import check_data_folder, upgrade
+from portal.commands.run import upgrade
+from portal.commands.starting import check_data_folder
 from portal.commands.watch import Stopped, Watch
 from portal.health.state import LAST_BACKUP
 from portal.settings import Settings

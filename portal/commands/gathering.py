@@ -20,6 +20,8 @@ from typing import IO, Any
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from portal.commands import memory
+
 LONGEST_HEAD = 64 * 1024
 LARGEST_GATHERED = 33 * 1024 * 1024
 """A little more than the portal takes: what is larger is refused unread."""
@@ -223,6 +225,7 @@ class GatheringWorker(ThreadWorker):
         self._lingering: dict[TConn, tuple[float, int]] = {}
         self._held = 0
         self._looked_at = 0.0
+        self._trimmed_at = time.monotonic()
         self._most_waiting = min(MOST_WAITING, allow_files(MOST_FILES) // 3)
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -308,6 +311,9 @@ class GatheringWorker(ThreadWorker):
             self._drop(conn)
         for conn in [conn for conn, (until, _left) in self._lingering.items() if until < now]:
             self._close(conn)
+        if now - self._trimmed_at > memory.TRIM_EVERY_S:
+            self._trimmed_at = now
+            memory.trim()
 
     def _drop_oldest(self) -> None:
         self._drop(next(iter(self._waiting)))

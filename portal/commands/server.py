@@ -1,8 +1,9 @@
-"""Gunicorn inside `casebook web`."""
+"""`casebook web`: gunicorn with our settings."""
 
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 from flask.typing import ResponseReturnValue
 from gunicorn.app.base import BaseApplication
@@ -12,7 +13,11 @@ from werkzeug.exceptions import BadRequest
 
 from portal.api.errors import answer_http_error
 from portal.app import create_app
+from portal.commands import memory
 from portal.commands.gathering import GatheringWorker
+from portal.commands.starting import listen, require_tables, say, set_up_logging, settings_of_process
+from portal.extensions import db
+from portal.health import traffic
 from portal.settings import Settings
 
 LONGEST_REQUEST_LINE = 16 * 1024
@@ -64,9 +69,33 @@ class Web(BaseApplication):
         """Make the portal, in each web worker for itself."""
         app = create_app(self._settings)
         app.register_error_handler(ParseException, _answer_broken_body)
+        if self._settings.is_sqlite:
+            with app.app_context():
+                memory.keep_small_caches(db.engine)
+        memory.set_aside_what_stays()
         return app
+
+
+@click.command()
+@click.option("--socket", "descriptor", type=int, hidden=True, help="A listening socket that was inherited.")
+def web(*, descriptor: int | None) -> None:
+    """Serve the pages and the API alone, without a worker."""
+    settings = settings_of_process()
+    set_up_logging()
+    require_tables(settings)
+    db.engine.dispose()
+    if descriptor is None:
+        listen(settings).close()
+        say(f"Casebook answers at {settings.base_url}")
+    bind = f"fd://{descriptor}" if descriptor is not None else f"{settings.host}:{settings.port}"
+    memory.set_aside_what_stays()
+    with traffic.shared_among_processes():
+        Web(settings, bind).run()
 
 
 def _answer_broken_body(_error: ParseException) -> ResponseReturnValue:
     """Answer a body that is none: it is read, and so found to be broken, by whichever view asks for it first."""
     return answer_http_error(BadRequest())
+
+
+commands = [web]
