@@ -1,16 +1,19 @@
 """A portal on a fresh SQLite database, and the guard that no indexed object changes without its outbox row."""
 
+import copy
 import gc
 import os
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
+from operator import attrgetter
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 from jinja2.bccache import Bucket
@@ -18,10 +21,13 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
 from sqlalchemy.util import LRUCache
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule, RuleFactory
+from werkzeug.routing.matcher import StateMachineMatcher
 
 import portal.app
 from portal import cli, outbox
+from portal.accounts import passwords
+from portal.accounts.passwords import HASHER, NOBODYS
 from portal.extensions import db
 from portal.settings import Settings
 from tests.moulds import FILLING, Filling, Moulds, settings_in
@@ -40,8 +46,52 @@ LONGEST = (
     "tests/journeys/test_accessibility.py",
 )
 """What holds tests of several seconds each, by where their names begin."""
+SAID = attrgetter(
+    *("rule", "endpoint", "subdomain", "host", "strict_slashes", "merge_slashes", "provide_automatic_options"),
+    *("build_only", "alias", "redirect_to", "websocket"),
+)
+"""What an address is made of, but its methods and defaults."""
 STATEMENTS: LRUCache[Any, Any] = LRUCache(2_000)
-Compiled = tuple[list[Any], list[Any], dict[str, Any], frozenset[str], Callable[..., Any], Callable[..., Any]]
+
+
+class SharedMap(Map):
+    """Addresses that are compiled once for all portals that have the same.
+
+    They are compared when the first of them is looked for; what is added later is known to this portal alone.
+    """
+
+    _compiled: ClassVar[dict[tuple[object, ...], tuple[StateMachineMatcher, dict[Any, list[Rule]]]]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._given: list[Rule] = []
+        super().__init__(*args, **kwargs)
+
+    def add(self, rulefactory: RuleFactory) -> None:
+        """Take an address, or several, for later."""
+        self._given += rulefactory.get_rules(self)
+        self._remap = True
+
+    def update(self) -> None:
+        """Compile what was added since, or take it from another portal."""
+        with self._remap_lock:
+            if not self._remap:
+                return
+            key = (self.host_matching, *self.converters.items(), *map(_what_it_says, self._given))
+            if key not in self._compiled:
+                self._compiled[key] = self._compile()
+            self._matcher, self._rules_by_endpoint = self._compiled[key]
+            self._remap = False
+
+    def _compile(self) -> tuple[StateMachineMatcher, dict[Any, list[Rule]]]:
+        made = Map(converters=self.converters, host_matching=self.host_matching)
+        for rule in self._given:
+            made.add(copy.copy(rule))
+        made.update()
+        return made._matcher, made._rules_by_endpoint
+
+
+def _what_it_says(rule: Rule) -> tuple[object, ...]:
+    return (*SAID(rule), frozenset(rule.methods or ()), repr(rule.defaults))
 
 
 class CompiledTemplates(FileSystemBytecodeCache):
@@ -69,13 +119,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def moulds(tmp_path_factory: pytest.TempPathFactory) -> Moulds:
-    """Portals to copy; their templates are compiled once for all portals of a run, whichever process makes them."""
+    """Portals to copy, and their compiled templates: made once in a run, whichever process makes them."""
     whole_run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         whole_run = whole_run.parent
-    templates = whole_run / "templates"
-    templates.mkdir(exist_ok=True)
-    return Moulds(parent=tmp_path_factory.mktemp("moulds"), cache=CompiledTemplates(str(templates)))
+    for folder in ("moulds", "templates"):
+        (whole_run / folder).mkdir(exist_ok=True)
+    return Moulds(parent=whole_run / "moulds", cache=CompiledTemplates(str(whole_run / "templates")))
 
 
 @pytest.fixture
@@ -134,33 +184,27 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def addresses_compiled_once() -> Iterator[None]:
-    """Hundreds of portals are made in a run; each address of theirs is compiled for the first of them.
-
-    What an address compiles to depends on nothing but itself, its defaults and the map's converters and habits.
-    """
-    compile_rule = Rule.compile
-    compiled: dict[object, Compiled] = {}
-
-    def remembered(rule: Rule) -> None:
-        there = rule.map
-        key = (
-            *(rule.rule, repr(rule.defaults), rule.subdomain, rule.host, rule.merge_slashes),
-            *(there.host_matching, there.sort_parameters, there.sort_key, *there.converters.items()),
-        )
-        found = compiled.get(key)
-        if found is None:
-            compile_rule(rule)
-            builders = (rule._build.__func__, rule._build_unknown.__func__)  # type: ignore[attr-defined]
-            compiled[key] = (rule._parts, rule._trace, rule._converters, frozenset(rule.arguments), *builders)
-            return
-        rule._parts, rule._trace, rule._converters, arguments, build, build_unknown = found
-        rule.arguments.update(arguments)
-        rule._build = build.__get__(rule, None)
-        rule._build_unknown = build_unknown.__get__(rule, None)
-
+    """Hundreds of portals are made in a run, with the same addresses."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "compile", remembered)
+        patch.setattr(Flask, "url_map_class", SharedMap)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def passwords_hashed_in_no_time() -> Iterator[None]:
+    """Hash passwords as `people.PASSWORD_HASH` was; `dear_passwords` is for tests of what hashing costs."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", cheap)
+        patch.setattr(passwords, "NOBODYS", cheap.hash("nobody's"))
+        yield
+
+
+@pytest.fixture
+def dear_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash passwords as the portal does."""
+    monkeypatch.setattr(passwords, "HASHER", HASHER)
+    monkeypatch.setattr(passwords, "NOBODYS", NOBODYS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,9 +1,11 @@
 """Portals made once in a run and copied for each test: copying is many times as fast as making."""
 
+import pickle
 import shutil
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 from flask import Flask
@@ -23,6 +25,7 @@ from tests.people import People, make_people
 FILLING = "tests.filling"
 SECRET = "a secret for tests that is long enough"
 DATABASE = "casebook.sqlite3"
+PEOPLE = "people"
 
 
 def settings_in(folder: Path, **more: str) -> Settings:
@@ -45,7 +48,6 @@ class Moulds:
 
     parent: Path
     cache: BytecodeCache
-    people: People | None = None
 
     def fill(self, settings: Settings, wanted: Container[str]) -> Filling:
         """Copy into a portal's empty folder as much of what a test wants as was made before."""
@@ -60,12 +62,19 @@ class Moulds:
         shutil.copyfile(mould / DATABASE, target)
         if has_index:
             shutil.copytree(mould / "index", settings.data_dir / "index")
-        return Filling(people=self.people, has_index=has_index)
+        people = pickle.loads((mould / PEOPLE).read_bytes())  # noqa: S301  Written below.
+        return Filling(people=people, has_index=has_index)
 
     def _folder(self, name: str) -> Path:
+        """Return a portal's folder; whichever process of the run wants it first makes it, and the others wait."""
         folder = self.parent / name
         if not folder.exists():
-            getattr(self, f"_make_{name}")(folder)
+            with (self.parent / f"{name}.lock").open("w") as lock:
+                flock(lock, LOCK_EX)
+                if not folder.exists():
+                    making = folder.with_suffix(".making")
+                    getattr(self, f"_make_{name}")(making)
+                    making.rename(folder)
         return folder
 
     def _make_tables(self, folder: Path) -> None:
@@ -76,7 +85,7 @@ class Moulds:
     def _make_people(self, folder: Path) -> None:
         shutil.copytree(self._folder("tables"), folder)
         with self._portal(folder):
-            self.people = make_people()
+            (folder / PEOPLE).write_bytes(pickle.dumps(make_people()))
 
     def _make_index(self, folder: Path) -> None:
         shutil.copytree(self._folder("people"), folder)

@@ -119,6 +119,7 @@ PIECES = (
 )
 
 
+@pytest.mark.thorough
 def test_every_bomb_ends_whole_or_escaped_with_the_reason(app: object) -> None:
     made = render_many([Source(texts={"body": text}) for text in BOMBS.values()])
     wrong = []
@@ -159,7 +160,7 @@ def test_the_caps_take_what_people_write() -> None:
     assert [render({"body": text}).problem for text in (code, table, links)] == [None] * 3
 
 
-@pytest.mark.parametrize("steps", [30, pytest.param(120, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("steps", [10, pytest.param(120, marks=pytest.mark.thorough)])
 def test_the_dearest_accepted_text_is_found_and_ends_within_the_cap(
     steps: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -203,6 +203,7 @@ def test_a_text_over_a_cap_is_shown_escaped_with_the_reason(text: str, problem: 
     assert made.html["body"].endswith("&lt;b&gt;</div>")
 
 
+@pytest.mark.thorough
 def test_a_text_that_takes_too_long_is_given_up_and_loses_no_other() -> None:
     slow = "<a " * 9000
     made = render_many([Source(texts={"body": text}) for text in ["one", slow, "two", *["more"] * 60]])

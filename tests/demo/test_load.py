@@ -40,6 +40,7 @@ def by_id(external_id: str) -> Article:
     return db.session.scalars(select(Article).where(Article.external_id == external_id)).one()
 
 
+@pytest.mark.thorough
 def test_the_demo_is_loaded_once(app: Flask, settings: Settings):
     loaded = load_demo(settings=settings)
     assert loaded.added.pop("searches") > 300

@@ -39,6 +39,7 @@ def two_processors(monkeypatch):
     monkeypatch.setattr(rebuild, "processors", lambda: 2)
 
 
+@pytest.mark.thorough
 def test_a_process_makes_the_same_documents_names_what_it_cannot_make_and_is_replaced_when_killed(app, shapers):
     first, second = save_article("Drucker", summary="Papierstau"), save_article("打印机卡纸")
     broken, gone = save_article("broken", sections=["no section"]), save_article("gone")
@@ -58,6 +59,7 @@ def test_a_process_makes_the_same_documents_names_what_it_cannot_make_and_is_rep
     assert dict(shapers.shape("article", {first.id: 1}).result())[first.id].version == 1
 
 
+@pytest.mark.thorough
 def test_a_rebuild_by_several_processes_is_let_go_of_taken_up_and_outlives_them(embedded, two_processors, monkeypatch):
     save_articles(30)
     name = indices.request_build(engine=embedded.name, prefix="test").name

@@ -76,6 +76,10 @@ class Web:
         return found
 
 
+pytestmark = pytest.mark.servers
+"""They need a server: the portal's own."""
+
+
 @pytest.fixture(scope="module")
 def web(tmp_path_factory, moulds):
     folder = tmp_path_factory.mktemp("web")
