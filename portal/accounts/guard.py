@@ -4,11 +4,13 @@ A route that declares nothing stops the start, so a forgotten guard cannot be de
 too, once for each request: the owner of the session, the owner of the API token, or an anonymous reader.
 """
 
+import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Flask, abort, current_app, flash, g, redirect, request, url_for
+from flask import Flask, abort, current_app, flash, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from flask_login import current_user
@@ -29,6 +31,10 @@ UNDECLARED = frozenset({"static"})
 """Endpoints of the framework itself that show nothing of ours."""
 FOR_PROGRAMS = ("/api/", "/metrics")
 """Where an API token is accepted; pages are for people, who sign in."""
+SENT = "sent"
+"""Where the session keeps what the browser calls the forms that were taken last."""
+SENT_ID = re.compile(r"[0-9a-f]{16}")
+MOST_SENT = 5
 MOST_ABOVE = 4
 """So many steps a form's page lies at most above the address that it is sent to; anybody may claim a longer one."""
 BEFORE_SECOND_FACTOR = frozenset(
@@ -102,6 +108,23 @@ def refuse_undeclared(app: Flask) -> None:
 
 def check_request() -> ResponseReturnValue | None:
     """Decide who asks, whether a form is ours, and whether the route is theirs to ask for."""
+    refused = _refuse()
+    g.is_let_in = refused is None
+    return refused
+
+
+def note_sent(response: Response) -> Response:
+    """Remember which form was taken: the pages that follow say so, and the browser drops its draft of it.
+
+    A form is taken when its view leads on; what a view refuses, it shows again.
+    """
+    sent = request.form.get("draft", "") if response.status_code == HTTPStatus.SEE_OTHER else ""
+    if g.get("is_let_in") and SENT_ID.fullmatch(sent):
+        session[SENT] = [*session.get(SENT, []), sent][-MOST_SENT:]
+    return response
+
+
+def _refuse() -> ResponseReturnValue | None:
     g.viewer, g.account = ANONYMOUS, None
     if request.endpoint in UNDECLARED:
         return None

@@ -197,6 +197,7 @@ def init_app(app: Flask) -> None:
     login.session_protection = None
     login.user_loader(guard.load_account)
     app.before_request(guard.check_request)
+    app.after_request(guard.note_sent)
     app.after_request(_keep_private)
     app.context_processor(_names)
     app.register_blueprint(blueprint)

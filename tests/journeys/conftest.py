@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import select
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wsgi import ClosingIterator
@@ -46,13 +46,18 @@ def until_it_listens(page: Page) -> None:
     expect(page.locator("html[data-ready], html:not(:has(script[src*='/js/main']))")).to_be_attached()
 
 
+def follow(way: Locator) -> None:
+    """Press what leads to another page, and wait until that one is there; a click alone waits for nothing."""
+    with way.page.expect_navigation():
+        way.click()
+
+
 def open_as(person: Person, open_page: Callable[..., Page], url: str, path: str, **look: object) -> Page:
     """Open a page as somebody who signed in the way people do."""
     page = open_page(f"{url}/sign-in", **look)
     page.fill("#email", person.email)
     page.fill("#password", PASSWORD)
-    page.click("main button[type=submit]")
-    page.wait_for_load_state("networkidle")
+    follow(page.locator("main button[type=submit]"))
     page.goto(url + path, wait_until="networkidle")
     if look.get("javascript", True):
         until_it_listens(page)

@@ -39,6 +39,7 @@ look = pytest.mark.parametrize(
 
 def complaints(page: Page) -> list[str]:
     """Return what axe finds, and what it does not look for: sideways scrolling and targets too small for a finger."""
+    page.wait_for_load_state()
     page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
     found: list[str] = page.evaluate(
         """rules => axe.run({ runOnly: rules }).then(result =>

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from portal.accounts import second_factor, tokens, users
 from portal.extensions import db
-from tests.journeys.conftest import DESKTOP, PHONE, serving
+from tests.journeys.conftest import DESKTOP, PHONE, follow, serving
 from tests.journeys.test_accessibility import complaints
 from tests.people import PASSWORD, People
 
@@ -26,7 +26,7 @@ def url(app: Flask, people: People) -> Iterator[str]:
 def sign_in(page: Page, email: str) -> None:
     page.fill("input[name=email]", email)
     page.fill("input[type=password]", PASSWORD)
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
 
 
 @pytest.mark.parametrize("javascript", [True, False], ids=["javascript", "no-javascript"])
@@ -36,21 +36,21 @@ def test_carol_sets_up_a_second_factor_and_signs_in_with_it(
     page = open_page(f"{url}/me", javascript=javascript)
     sign_in(page, people.carol.email)
     expect(page).to_have_url(f"{url}/me")
-    page.click("text=Set up")
+    follow(page.locator("text=Set up"))
     page.fill("input[type=password]", PASSWORD)
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
     picture = page.locator("main img")
     if javascript:
         assert picture.evaluate("image => image.decode().then(() => image.naturalWidth > 100)")
     secret = re.sub(r"\s", "", page.inner_text(".secret code"))
     page.fill("input[name=code]", pyotp.TOTP(secret).now())
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
     expect(page.locator(".secret li")).to_have_count(second_factor.RECOVERY_CODES)
     recovery = page.locator(".secret li").first.inner_text()
-    page.click("text=I have kept them")
+    follow(page.locator("text=I have kept them"))
     sign_in(page, people.carol.email)
     page.fill("input[name=code]", recovery)
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
     page.goto(f"{url}/me")
     expect(page.locator("h1")).to_have_text("My account")
 
@@ -60,8 +60,7 @@ def test_signing_out_leaves_nothing_behind_the_back_button(open_page: Open, url:
     sign_in(page, people.alice.email)
     expect(page.locator("h1")).to_have_text("My account")
     page.locator("details.menu", has_text="Sign out").locator("summary").click()
-    page.get_by_role("button", name="Sign out", exact=True).click()
-    page.wait_for_load_state("networkidle")
+    follow(page.get_by_role("button", name="Sign out", exact=True))
     page.goto(f"{url}/help", wait_until="networkidle")
     page.go_back(wait_until="networkidle")
     page.go_back(wait_until="networkidle")
@@ -83,7 +82,7 @@ def test_every_page_of_accounts_by_axe(
     found["sign-in"] = complaints(page)
     page.fill("input[name=email]", "nobody@example.com")
     page.fill("input[type=password]", "wrong")
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
     found["wrong"] = complaints(page)
     for path in ("/reset", f"/reset/{reset}", "/reset/nonsense"):
         page.goto(url + path)
@@ -104,10 +103,10 @@ def test_every_page_of_accounts_by_axe(
         page.goto(url + path)
         found[path] = complaints(page)
     page.goto(f"{url}/admin/users/new")
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
     found["refused"] = complaints(page)
     page.goto(f"{url}/me/second-factor")
     page.fill("input[type=password]", PASSWORD)
-    page.click("main [type=submit]")
+    follow(page.locator("main [type=submit]"))
     found["picture"] = complaints(page)
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

@@ -335,20 +335,6 @@ def test_a_draft_belongs_to_one_person(guide: Page, guide_url: str) -> None:
     assert guide.locator("#subject").input_value() == ""
 
 
-def test_a_draft_is_dropped_once_it_was_sent(guide: Page, guide_url: str) -> None:
-    guide.locator("#subject").fill("It leaks")
-    guide.locator("#email").focus()
-    guide.route(
-        "**/style-guide",
-        lambda route: route.fulfill(status=303, headers={"Location": f"{guide_url}/knowledge?as=agent"}),
-    )
-    guide.get_by_role("button", name="Send").click()
-    guide.wait_for_url("**/knowledge*")
-    until_it_listens(guide)
-    guide.goto(f"{guide_url}/style-guide?as=agent")
-    assert guide.locator("#subject").input_value() == ""
-
-
 # Running text
 
 

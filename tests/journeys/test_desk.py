@@ -70,7 +70,6 @@ def test_what_was_typed_comes_back_and_goes_once_it_was_sent(desk, people) -> No
     expect(page.locator("#subject")).to_have_value("Half a thought")
     page.get_by_role("button", name="Send the request").click()
     page.wait_for_url("**/records/R-000003")
-    page.wait_for_load_state("networkidle")
     page.goto(desk.url + "/ask", wait_until="networkidle")
     expect(page.locator("#subject")).to_have_value("")
 

@@ -10,8 +10,8 @@ from portal.knowledge import articles
 from portal.knowledge.models import Article
 from portal.markup import Source, render_many
 from tests import hostile
-from tests.journeys.conftest import serving
-from tests.people import PASSWORD, People
+from tests.journeys.conftest import open_as, serving
+from tests.people import People
 
 Open = Callable[..., Page]
 GROUP = 340
@@ -81,11 +81,7 @@ def surfaces(
 ) -> Iterator[tuple[Page, list[str], str]]:
     """Dora's browser, what windows it opened, and where the portal is."""
     with serving(app) as url:  # type: ignore[arg-type]
-        page = open_page(f"{url}/sign-in")
-        page.fill("#email", people.dora.email)
-        page.fill("#password", PASSWORD)
-        page.click("main button[type=submit]")
-        page.wait_for_load_state("networkidle")
+        page = open_as(people.dora, open_page, url, "/")
         yield page, watched(page), url
 
 

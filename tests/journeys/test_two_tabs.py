@@ -1,8 +1,11 @@
 """One browser, several tabs: what is left after a sign-out, and under whose name an older page saves."""
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
@@ -40,9 +43,7 @@ class House:
 
     def sign_in(self, page: Page, person: Person) -> None:
         """Sign in on the sign-in page that a tab shows."""
-        page.fill("#email", person.email)
-        page.fill("#password", PASSWORD)
-        page.locator("#password").press("Enter")
+        fill_in(page, person)
         expect(page.locator(".menu__title")).to_have_text(person.name)
         until_it_listens(page)
 
@@ -60,6 +61,13 @@ class House:
         button.click()
         expect(page.locator(".flash")).to_contain_text("Nothing was saved, because you are signed out.")
         self.sign_in(page, person)
+
+
+def fill_in(page: Page, person: Person) -> None:
+    """Fill in the sign-in page and send it."""
+    page.fill("#email", person.email)
+    page.fill("#password", PASSWORD)
+    page.locator("#password").press("Enter")
 
 
 @pytest.fixture
@@ -136,6 +144,55 @@ def test_a_form_that_was_signed_out_under_is_there_again_after_signing_in(house:
     expect(tab.locator("#description")).to_have_value("Since this morning.")
     tab.get_by_role("button", name="Send the request").click()
     expect(tab.locator(".timeline")).to_contain_text("Since this morning.")
+
+
+@contextmanager
+def without_scripts(page: Page) -> Iterator[None]:
+    """Let pages come without their scripts: whoever hurries, or whose line is bad, has gone on before they are here."""
+    page.route("**/js/**", lambda route: route.abort())
+    yield
+    page.unroute("**/js/**")
+
+
+def test_who_signs_in_again_before_the_scripts_have_come_loses_nothing(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/ask")
+    house.sign_in(tab, people.alice)
+    tab.fill("#subject", "The tray sticks")
+    house.sign_out()
+    with without_scripts(tab):
+        tab.get_by_role("button", name="Send the request").click()
+        expect(tab.locator(".flash")).to_contain_text("Nothing was saved")
+        fill_in(tab, people.alice)
+    expect(tab.locator("h1")).to_have_text("Ask us")
+    tab.reload()
+    expect(tab.locator("#subject")).to_have_value("The tray sticks")
+
+
+def test_who_leaves_a_failure_before_the_scripts_have_come_loses_nothing(
+    house: House, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tab = house.open("/sign-in?next=/ask")
+    house.sign_in(tab, people.alice)
+    tab.fill("#subject", "The tray sticks")
+    with without_scripts(tab), monkeypatch.context() as patch:
+        patch.setattr(records, "create", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+        tab.get_by_role("button", name="Send the request").click()
+        expect(tab.locator(".lead")).to_contain_text("nothing was saved")
+    tab.get_by_role("link", name="Open the page again").click()
+    expect(tab.locator("h1")).to_have_text("Ask us")
+    expect(tab.locator("#subject")).to_have_value("The tray sticks")
+
+
+def test_what_was_sent_is_no_draft_though_the_next_page_had_no_scripts(house: House, people: People) -> None:
+    tab = house.open("/sign-in?next=/ask")
+    house.sign_in(tab, people.alice)
+    tab.fill("#subject", "The tray sticks")
+    with without_scripts(tab):
+        tab.get_by_role("button", name="Send the request").click()
+        tab.wait_for_url("**/records/R-000002")
+    tab.goto(f"{house.url}/ask")
+    until_it_listens(tab)
+    expect(tab.locator("#subject")).to_have_value("")
 
 
 @pytest.mark.parametrize(

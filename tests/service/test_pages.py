@@ -176,6 +176,26 @@ def test_a_form_sent_twice_makes_one_record_and_one_reply(people, client_for):
     assert db.session.query(Entry).count() == 1
 
 
+def taken(client):
+    """Which forms a page calls taken, so that the browser drops its drafts of them."""
+    return re.search(r'data-sent="([^"]*)"', client.get("/help").text)[1].split()
+
+
+def test_pages_name_the_forms_that_were_taken_and_no_others(people, client_for):
+    alice, ann = client_for(people.alice), client_for(people.ann)
+    ids = [f"{number:016x}" for number in range(7)]
+    alice.post("/ask", data={"subject": "", "draft": ids[0]})
+    ann.post("/ask", data={"subject": "Paper jam", "draft": ids[0]})
+    alice.post("/search", data={"draft": ids[0]})
+    alice.post("/ask", data={"subject": "Paper jam", "draft": '"><script>'})
+    alice.post("/ask", data={"subject": "Paper jam", "draft": "a" * 5000})
+    assert taken(alice) == taken(ann) == []
+    for sent in ids:
+        alice.post("/ask", data={"subject": "Paper jam", "draft": sent})
+    assert taken(alice) == ids[-5:]
+    assert taken(client_for(people.bob)) == []
+
+
 def test_a_refused_request_keeps_what_was_typed(people, client_for):
     answer = client_for(people.alice).post(
         "/ask", data={"subject": "  ", "description": "Typed <long>", "kind": "repair"}

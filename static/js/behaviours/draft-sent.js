@@ -1,10 +1,18 @@
-// On the page after a form was sent: forgets its draft, unless that page refuses it, is somebody else's or the sign-in, or
-// is no answer at all, because the server was not reached.
+// Forgets the draft of a form once a page says that the server took that form.
+const SENT = "draft-sent";
+const ID_BYTES = 8;
+
+// Gives what is to be sent along with a form, so that the pages that follow can say whether it was taken.
+export function remember(key) {
+  const id = [...crypto.getRandomValues(new Uint8Array(ID_BYTES))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  sessionStorage.setItem(SENT, id + key);
+  return id;
+}
+
 export default function draftSent() {
-  const key = sessionStorage.getItem("draft-sent");
-  sessionStorage.removeItem("draft-sent");
-  if (!key?.startsWith(`draft:${document.body.dataset.viewer}:`)) return;
-  const cameBack = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
-  const isAnswer = document.referrer.startsWith(`${location.origin}/`) && !cameBack;
-  if (isAnswer && !document.querySelector("#error-summary, [data-refused]")) localStorage.removeItem(key);
+  const sent = sessionStorage.getItem(SENT) ?? "";
+  const id = document.body.dataset.sent.split(" ").find((taken) => taken && sent.startsWith(taken));
+  if (!id) return;
+  sessionStorage.removeItem(SENT);
+  localStorage.removeItem(sent.slice(id.length));
 }

@@ -1,18 +1,18 @@
 // Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
-// is dropped when the form was sent and the next page is the same person's and refuses nothing.
+// is dropped when the server took the form.
 import { fields, fillIn, sentValue, value } from "../fields.js";
-import draftSent from "./draft-sent.js";
+import draftSent, { remember } from "./draft-sent.js";
 
 const EVERY_MS = 5000;
-const SENT = "draft-sent";
 
 export default function draft(form) {
-  // Whoever hurries through the page after a sent form may arrive before that page has dropped the draft.
+  // Whoever hurries through the page after a sent form may arrive before that page has forgotten the draft.
   draftSent();
   const key = `draft:${document.body.dataset.viewer}:${form.dataset.draft}`;
   const state = form.querySelector("[data-draft-state]");
   const all = (of) => JSON.stringify(fields(form).map((field) => [field.name, of(field)]));
   let kept = all(sentValue);
+  let id = "";
 
   function keep() {
     const now = all(value);
@@ -51,8 +51,10 @@ export default function draft(form) {
   form.addEventListener("focusout", keep);
   form.addEventListener("submit", () => {
     keep();
-    sessionStorage.setItem(SENT, key);
+    id = remember(key);
   });
-  addEventListener("pagehide", () => sessionStorage.getItem(SENT) !== key && keep());
+  // Also what is asked for while typing gathers the form's data.
+  form.addEventListener("formdata", ({ formData }) => id && formData.set("draft", id));
+  addEventListener("pagehide", keep);
   setInterval(keep, EVERY_MS);
 }
