@@ -118,9 +118,10 @@ def note_sent(response: Response) -> Response:
 
     A form is taken when its view leads on; what a view refuses, it shows again.
     """
-    sent = request.form.get("draft", "") if response.status_code == HTTPStatus.SEE_OTHER else ""
-    if g.get("is_let_in") and SENT_ID.fullmatch(sent):
-        session[SENT] = [*session.get(SENT, []), sent][-MOST_SENT:]
+    if g.get("is_let_in") and response.status_code == HTTPStatus.SEE_OTHER:
+        sent = request.form.get("draft", "")
+        if SENT_ID.fullmatch(sent):
+            session[SENT] = [*session.get(SENT, []), sent][-MOST_SENT:]
     return response
 
 

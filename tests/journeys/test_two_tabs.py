@@ -64,7 +64,8 @@ class House:
 
 
 def fill_in(page: Page, person: Person) -> None:
-    """Fill in the sign-in page and send it."""
+    """Fill in the sign-in page, once its button is there, and send it."""
+    page.wait_for_load_state()
     page.fill("#email", person.email)
     page.fill("#password", PASSWORD)
     page.locator("#password").press("Enter")
