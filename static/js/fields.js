@@ -27,3 +27,12 @@ export function fillIn(form, held) {
     else field.value = before;
   }
 }
+
+// Asks the server for one more row of a list where what was held has more than the form: `contacts-2-name` is in the third.
+export function asksForRow(form, held) {
+  const button = form.querySelector("[data-adds-to]");
+  const rows = (names) => new Set(names.map((name) => name.match(`^${button.dataset.addsTo}-[0-9]+-`)?.[0])).size;
+  const lacks = button && rows(held.map(([name]) => name)) > rows(fields(form).map((field) => field.name));
+  if (lacks) button.click();
+  return lacks;
+}

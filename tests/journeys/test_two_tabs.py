@@ -229,8 +229,10 @@ def test_one_more_contact_is_not_yet_saved(house: House, people: People) -> None
     tab.get_by_role("button", name="One more contact").click()
     expect(tab.locator("[name='contacts-1-name']")).to_be_visible()
     until_it_listens(tab)
+    tab.fill("[name='contacts-1-name']", "Ada")
     house.send_signed_out(tab, tab.get_by_role("button", name="Save", exact=True), people.carol)
     expect(tab).to_have_url(f"{house.url}/customers/new")
+    expect(tab.locator("[name='contacts-1-name']")).to_have_value("Ada")
     expect(tab.locator("#name")).to_have_value("Quince GmbH")
     expect(tab.locator("#notes")).to_have_value("Calls on Mondays.")
 

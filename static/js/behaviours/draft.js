@@ -1,18 +1,16 @@
 // Keeps what is typed in this browser: every 5 s and on leaving a field.  It comes back after a crash or a sign-out, and
 // is dropped when the server took the form.
-import { fields, fillIn, sentValue, value } from "../fields.js";
+import { asksForRow, fields, fillIn, sentValue, value } from "../fields.js";
 import draftSent, { remember } from "./draft-sent.js";
 
 const EVERY_MS = 5000;
 
 export default function draft(form) {
-  // Whoever hurries through the page after a sent form may arrive before that page has forgotten the draft.
-  draftSent();
+  draftSent(); // This form may have been sent, and the page that followed left, before that page's scripts came.
   const key = `draft:${document.body.dataset.viewer}:${form.dataset.draft}`;
   const state = form.querySelector("[data-draft-state]");
   const all = (of) => JSON.stringify(fields(form).map((field) => [field.name, of(field)]));
-  let kept = all(sentValue);
-  let id = "";
+  let [kept, id] = [all(sentValue), ""];
 
   function keep() {
     const now = all(value);
@@ -28,8 +26,8 @@ export default function draft(form) {
   }
 
   function discard() {
-    const look = { type: "button", className: "btn btn--quiet btn--small", textContent: form.dataset.draftDiscard };
-    const button = Object.assign(document.createElement("button"), look);
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: form.dataset.draftDiscard });
+    button.className = "btn btn--quiet btn--small";
     button.addEventListener("click", () => {
       form.reset();
       localStorage.removeItem(key);
@@ -42,7 +40,9 @@ export default function draft(form) {
 
   const before = localStorage.getItem(key);
   if (before && before !== kept && !document.getElementById("error-summary")) {
-    fillIn(form, JSON.parse(before));
+    const held = JSON.parse(before);
+    if (asksForRow(form, held)) return;
+    fillIn(form, held);
     kept = before;
     form.closest("details")?.setAttribute("open", "");
     say(form.dataset.draftRestored);
