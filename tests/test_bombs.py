@@ -98,6 +98,7 @@ BOMBS = {
     "code of quotes": fill("'a", before="```sql\n", after="\n```"),
     "code of raw strings": fill('R"(', before="```cpp\n", after="\n```"),
 }
+CLIMBED = 120
 PIECES = (
     "*a ",
     "_b_ ",
@@ -160,10 +161,8 @@ def test_the_caps_take_what_people_write() -> None:
     assert [render({"body": text}).problem for text in (code, table, links)] == [None] * 3
 
 
-@pytest.mark.parametrize("steps", [10, pytest.param(120, marks=pytest.mark.thorough)])
-def test_the_dearest_accepted_text_is_found_and_ends_within_the_cap(
-    steps: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.thorough
+def test_the_dearest_accepted_text_is_found_and_ends_within_the_cap(capsys: pytest.CaptureFixture[str]) -> None:
     """Search by chance and climb; what is dearest for its length must, made as long as can be, still end."""
     chance = random.Random(5)
     size = 1500
@@ -183,7 +182,7 @@ def test_the_dearest_accepted_text_is_found_and_ends_within_the_cap(
     usual = min(cost(("The pump leaks at the seal, and the filter is new. " * 40)[:size]) for _ in range(5))
     best = [chance.choice(PIECES) for _ in range(4)]
     dearest = cost(grown(best))
-    for _ in range(steps):
+    for _ in range(CLIMBED):
         tried = [chance.choice(PIECES) if chance.random() < 0.4 else piece for piece in best]
         if chance.random() < 0.5:
             tried.insert(chance.randrange(len(tried) + 1), chance.choice(PIECES))

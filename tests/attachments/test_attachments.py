@@ -81,7 +81,7 @@ def test_the_text_of_a_file_arrives_and_its_owner_is_indexed_again(
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        ("bomb.docx", samples.bomb(), Reason.DAMAGED),
+        pytest.param("bomb.docx", samples.bomb(), Reason.DAMAGED, marks=pytest.mark.thorough),
         ("bomb.pptx", samples.pptx("<a:p><a:r><a:t>&e9;</a:t></a:r></a:p>", before=samples.GROWING), Reason.FORBIDDEN),
         ("bomb.odt", samples.open_document("<text:p>&e9;</text:p>", before=samples.GROWING), Reason.FORBIDDEN),
         (

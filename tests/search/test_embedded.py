@@ -80,6 +80,7 @@ def test_a_swap_of_another_process_is_seen_at_once(engine: EmbeddedEngine, tmp_p
     assert [hit.id for hit in reader.search(ASKED).hits] == ["article:3"]
 
 
+@pytest.mark.thorough
 def test_readers_go_on_while_segments_merge_and_go(engine: EmbeddedEngine, tmp_path: Path) -> None:
     reader = EmbeddedEngine(tmp_path)
     for number in range(3, 60):

@@ -261,6 +261,7 @@ def test_nobody_waits_longer_than_a_second_in_all(hosts: list[str], monkeypatch:
     engine.close()
 
 
+@pytest.mark.thorough
 def test_one_silent_address_and_one_that_refuses_leave_the_third(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
