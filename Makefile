@@ -80,10 +80,8 @@ servers: install
 .PHONY: test test-fast
 test: servers
 	$(PYTEST) $(PARALLEL)
-# One process more than there are processors: some always wait, for a process or a thread of theirs.
 test-fast: install
-	PYTEST_XDIST_AUTO_NUM_WORKERS=$$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) \
-	    $(PYTEST) $(PARALLEL) -m 'not servers and not drill and not thorough'
+	$(PYTEST) $(PARALLEL) -m 'not servers and not drill and not thorough'
 
 # Each part can be run alone; `make --keep-going check` runs all of them whatever fails first.
 .PHONY: check style types imports templates format

@@ -162,6 +162,7 @@ def imported_packages(*folders: str) -> set[str]:
     return {name.split(".")[0] for name in names} - sys.stdlib_module_names - OWN_PACKAGES
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("development", [False, True])
 def test_what_is_imported_is_declared(development: bool):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -223,6 +224,7 @@ def test_behaviours_are_short_modules():
 # What may be written down
 
 
+@pytest.mark.thorough
 def test_no_tracked_file_names_a_registry_or_a_path_of_one_machine():
     # Put together from parts, so that this file does not hold them.
     hosts = [

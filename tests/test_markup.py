@@ -212,6 +212,7 @@ def test_a_text_that_takes_too_long_is_given_up_and_loses_no_other() -> None:
     assert all(m.html["body"] == "<p>more</p>" for m in made[3:])
 
 
+@pytest.mark.thorough
 def test_a_renderer_that_falls_silent_is_given_up_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     render({"body": "x"})
     stopped = markup._pool._processes[0]._popen

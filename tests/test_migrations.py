@@ -60,6 +60,7 @@ def test_the_migrations_can_be_taken_back(newest_portal: Flask):
     assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
 
 
+@pytest.mark.thorough
 def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_them(empty_portal: Flask):
     """A table that is made anew on the way must not take along what refers to it."""
     migrating.upgrade("0001")
@@ -201,6 +202,7 @@ def test_every_table_that_numbers_its_rows_counts_on_for_ever(newest_portal: Fla
     assert "audit_entry" not in numbered
 
 
+@pytest.mark.thorough
 def test_numbers_of_the_first_versions_are_never_given_again(empty_portal: Flask):
     """What was removed before the update may still be named in the outbox, the audit log or a kept answer."""
     migrating.upgrade("0004")

@@ -99,6 +99,7 @@ def test_names_and_addresses_are_not_kept(app):
     assert "192.0.2" not in kept
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("email", ["alice@example.com", "nobody@example.com"])
 def test_fifty_guesses_at_once(app, people, monkeypatch, email):
     judged = []
@@ -114,6 +115,7 @@ def test_fifty_guesses_at_once(app, people, monkeypatch, email):
     assert len(judged) == PER_ACCOUNT
 
 
+@pytest.mark.thorough
 def test_an_unknown_name_takes_as_long(app, people, monkeypatch, dear_passwords):
     """The password is verified in both cases; without it, an unknown name would take a thirtieth."""
     monkeypatch.setattr(limits, "PER_ACCOUNT", 1000)

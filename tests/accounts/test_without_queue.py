@@ -48,6 +48,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return tried
 
 
+@pytest.mark.thorough
 def test_fifty_guesses_at_once(app: Flask, people: People, queue_url: str, tried: list[str]) -> None:
     assert not queue.is_up()
     assert tried == [queue_url]

@@ -27,6 +27,7 @@ def put(people: People, name: str, data: bytes, **more: object) -> Attachment:
     return attachments.store(io.BytesIO(data), file_name=name, by=people.carol.viewer, **options)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "data", "text"),
     [
@@ -111,6 +112,7 @@ def test_what_cannot_be_read_is_a_stated_failure_of_that_file(
     assert time.monotonic() - began < 45
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("program", "reason"),
     [

@@ -27,6 +27,7 @@ def send(alice: Browser, name: str, data: bytes) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
+@pytest.mark.thorough
 def test_what_is_taken_is_given_back_as_a_download_of_its_own_kind(people: People, alice: Browser) -> None:
     wrong = {}
     for name, (data, media_type) in polyglots.TAKEN.items():
@@ -51,6 +52,7 @@ def test_what_is_taken_is_given_back_as_a_download_of_its_own_kind(people: Peopl
     assert wrong == {}
 
 
+@pytest.mark.thorough
 def test_what_is_not_what_its_name_says_is_refused_and_leaves_nothing(people: People, alice: Browser) -> None:
     taken = {}
     for name, data in polyglots.REFUSED.items():

@@ -29,6 +29,8 @@ from portal.search.models import IndexBuild
 from portal.settings import Settings
 from tests.people import PASSWORD, Browser
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def held(app, people):
@@ -277,7 +279,6 @@ def test_an_index_that_was_being_built_is_begun_anew(casebook, held, tmp_path, e
     assert list(states.values()).count("live") == 1
 
 
-@pytest.mark.thorough
 def test_a_backup_of_an_earlier_version_is_brought_up_to_date(casebook, tmp_path, elsewhere, monkeypatch):
     (tmp_path / "earlier").mkdir(mode=0o700)
     monkeypatch.setenv("CASEBOOK_DATA_DIR", str(tmp_path / "earlier"))

@@ -43,6 +43,7 @@ def at_once(app):
     return run
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("email", ["alice@example.com", "nobody@example.com"])
 def test_fifty_guesses_at_once(at_once, people, email):
     def guess(number):

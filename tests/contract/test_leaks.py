@@ -134,6 +134,7 @@ def answers(engine: SearchEngine, request: SearchRequest) -> dict[str, object]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", VIEWERS)
 def test_the_unreadable_might_as_well_not_exist(
     engines: tuple[SearchEngine, dict[str, SearchEngine]], name: str
@@ -147,6 +148,7 @@ def test_the_unreadable_might_as_well_not_exist(
         assert answers(whole, request) == answers(reduced[name], request), request
 
 
+@pytest.mark.thorough
 def test_the_comparison_would_notice(engines: tuple[SearchEngine, dict[str, SearchEngine]]) -> None:
     whole, reduced = engines
     asked = SearchRequest(viewer=CARLA, text="quicksilver", now=NOW)
@@ -190,6 +192,7 @@ def ranked(engine: SearchEngine, viewer: Viewer, text: str) -> list[list[tuple[f
     return [sorted(((round(hit.score, 3), hit.id) for hit in hits), reverse=True) for hits in (found, alike)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "text", ["merger harbour", "harbour", "合并 港口", '"merger paper" harbour', "merger paper 港口"]
 )

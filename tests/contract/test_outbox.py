@@ -106,6 +106,7 @@ def test_several_workers_never_hold_one_row_at_a_time(app, engine):
     assert outbox.pending_count() == 0
 
 
+@pytest.mark.thorough
 def test_writers_and_workers_at_once_end_with_an_equal_index(app, engine):
     save_articles(40)
 

@@ -179,6 +179,7 @@ def settings(database_settings):
     return database_settings
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("app")
 def test_any_order_of_deliveries_ends_with_an_equal_index(monkeypatch):
     # However slow the machine is: leases end when the machine of states lets them.

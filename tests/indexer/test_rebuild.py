@@ -147,6 +147,7 @@ def test_a_worker_that_claimed_before_the_build_began_makes_no_gap(engine, thirt
     assert engine.documents()["article:1"].title == "late"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("step", ["create_index", "write", "commit", "swap", "drop", "live_index"])
 @pytest.mark.parametrize("nth", [1, 3])
 def test_a_death_at_any_step_loses_nothing(engine, thirty, small_steps, step, nth):

@@ -40,6 +40,7 @@ def kept(settings: Settings) -> Iterator[tuple[str, bytes]]:
             yield str(path), path.read_bytes()
 
 
+@pytest.mark.thorough
 def test_mails_jobs_and_files_hold_only_what_their_readers_may_read(app, people, house, outgoing):
     jobs = FakeQueue()
     app.extensions["casebook.nudge"]._queue = jobs

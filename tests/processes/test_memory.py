@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from sqlalchemy import create_engine, text
 
 from portal.commands import memory
@@ -29,6 +30,7 @@ print(resident_mb()[0] - before)
 """
 
 
+@pytest.mark.thorough
 def test_what_was_needed_for_a_moment_is_returned():
     done = subprocess.run([sys.executable, "-c", PASSING], capture_output=True, text=True, check=True, cwd=ROOT)
     assert float(done.stdout) < 15

@@ -104,6 +104,7 @@ def test_every_text_is_answered(engine: SearchEngine, name: str) -> None:
         engine.correct(request)
 
 
+@pytest.mark.thorough
 def test_the_dearest_text_costs_at_most_fifty_usual_ones(engine: SearchEngine) -> None:
     def took(text: str) -> float:
         began = time.perf_counter()
@@ -130,6 +131,7 @@ def ann(library: Library, people: People, client_for: Callable[[Person], Browser
     return client_for(people.ann)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("address", ["/search", "/api/v1/search"])
 def test_the_page_shows_an_answer_or_a_sentence(ann: Browser, address: str) -> None:
     for name, text in BAD.items():

@@ -47,6 +47,7 @@ def in_another_process(code: str, folder: Path) -> subprocess.CompletedProcess[s
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
 
 
+@pytest.mark.thorough
 def test_only_one_process_writes(engine: EmbeddedEngine, tmp_path: Path) -> None:
     write = "print(engine.write('one', [document(3, 'alpha')])[0].outcome); engine.close()"
     refused = in_another_process(write, tmp_path)
@@ -58,6 +59,7 @@ def test_only_one_process_writes(engine: EmbeddedEngine, tmp_path: Path) -> None
     assert in_another_process(write, tmp_path).stdout.strip() == "done"
 
 
+@pytest.mark.thorough
 def test_a_commit_of_another_process_is_seen_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
     reader = EmbeddedEngine(tmp_path)
     assert reader.search(ASKED).total == 2
@@ -67,6 +69,7 @@ def test_a_commit_of_another_process_is_seen_at_once(engine: EmbeddedEngine, tmp
     assert reader.search(ASKED).total == 3
 
 
+@pytest.mark.thorough
 def test_a_swap_of_another_process_is_seen_at_once(engine: EmbeddedEngine, tmp_path: Path) -> None:
     reader = EmbeddedEngine(tmp_path)
     assert reader.search(ASKED).total == 2
@@ -88,6 +91,7 @@ def test_readers_go_on_while_segments_merge_and_go(engine: EmbeddedEngine, tmp_p
         assert reader.search(ASKED).total == number
 
 
+@pytest.mark.thorough
 def test_what_was_not_committed_is_lost_and_what_was_is_kept(engine: EmbeddedEngine, tmp_path: Path) -> None:
     engine.close()
     killed = in_another_process(

@@ -261,6 +261,7 @@ def count_statements(client, path: str) -> int:
     return len(seen)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "most"), [("ann", 6), ("carol", 8)])
 def test_the_page_needs_few_statements_however_many_hits(library, people, client_for, name, most) -> None:
     for number in range(40):
@@ -298,6 +299,7 @@ def test_a_tree_shows_its_roots_and_the_branches_of_what_is_chosen(library, peop
     assert "Label printers" not in ann.get("/search/facets/category?q=printer&find=serv").text
 
 
+@pytest.mark.thorough
 def test_all_values_of_a_facet_are_counted_and_narrowed(library, people, client_for) -> None:
     for number in range(120):
         library.write(f"Printer {number}", tags=[f"tag {number:03}", "printing"])

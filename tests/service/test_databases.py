@@ -114,6 +114,7 @@ def test_a_rename_reaches_all_records_and_queues_count_right(app, people):
     assert customers.look_up(people.carol.viewer, "renamed")[0].id == people.company_a
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("odd", ["a\x00b", "\ufffe%\\'", "9" * 40, "x" * 3000, "\u202e𝔘🙂٣"])
 def test_odd_bytes_never_break_a_page(app, people, client_for, asked, odd):
     app.extensions[EXTENSION] = DeadEngine()
