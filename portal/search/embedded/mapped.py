@@ -9,8 +9,8 @@ the system's memory, not the disk.
 import os
 from pathlib import Path
 
-MOST_MAPPED_BYTES = 24_000_000
-LOOKED_AT_EVERY = 4
+MOST_MAPPED_BYTES = 12_000_000
+LOOKED_AT_EVERY = 2
 """A search after the first adds some 3 MB.  Opening anew costs as much as half a search: its pages are mapped again."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
