@@ -136,6 +136,7 @@ def test_every_bomb_ends_whole_or_escaped_with_the_reason(app: object) -> None:
     assert render({"body": "*And* now?"}).html["body"] == "<p><em>And</em> now?</p>"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "name",
     [

@@ -135,6 +135,7 @@ def test_code_in_lists_keeps_its_shape_and_is_escaped_and_coloured() -> None:
     assert "if x:\n\n    &lt;script&gt;" in re.sub(r"<[^>]+>", "", html)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "text",
     [
@@ -231,6 +232,7 @@ def test_a_killed_renderer_is_replaced() -> None:
     assert render({"body": "still *here*"}).html["body"] == "<p>still <em>here</em></p>"
 
 
+@pytest.mark.thorough
 def test_renderers_end_with_whoever_started_them() -> None:
     code = (
         "from portal import markup; markup.render({'body': 'x'});"
@@ -320,6 +322,7 @@ class _Found(HTMLParser):
                 self.acting.append(f"{tag} {name}={value}")
 
 
+@pytest.mark.thorough
 def test_no_known_payload_leaves_anything_that_acts() -> None:
     """A second reader, which shares no code with the sanitiser, looks at what is left of each."""
     assert len(hostile.PAYLOADS) >= 1300

@@ -79,10 +79,11 @@ def test_the_text_of_a_file_arrives_and_its_owner_is_indexed_again(
     assert extraction.extract_pending() == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "data", "reason"),
     [
-        pytest.param("bomb.docx", samples.bomb(), Reason.DAMAGED, marks=pytest.mark.thorough),
+        ("bomb.docx", samples.bomb(), Reason.DAMAGED),
         ("bomb.pptx", samples.pptx("<a:p><a:r><a:t>&e9;</a:t></a:r></a:p>", before=samples.GROWING), Reason.FORBIDDEN),
         ("bomb.odt", samples.open_document("<text:p>&e9;</text:p>", before=samples.GROWING), Reason.FORBIDDEN),
         (
@@ -144,6 +145,7 @@ def test_a_picture_has_no_text_and_waits_for_nobody(people: People) -> None:
     assert extraction.extract_pending() == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "data"),
     [
@@ -238,6 +240,7 @@ def test_stored_files_are_the_portal_s_alone(people: People) -> None:
     assert "a.txt" not in path.name
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "deed",
     [

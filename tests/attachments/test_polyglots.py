@@ -12,6 +12,8 @@ from portal.service import records
 from tests.attachments import polyglots
 from tests.people import Browser, People, Person
 
+pytestmark = pytest.mark.thorough
+
 Clients = Callable[[Person], Browser]
 
 
@@ -27,7 +29,6 @@ def send(alice: Browser, name: str, data: bytes) -> tuple[int, str]:
     return answer.status_code, answer.text
 
 
-@pytest.mark.thorough
 def test_what_is_taken_is_given_back_as_a_download_of_its_own_kind(people: People, alice: Browser) -> None:
     wrong = {}
     for name, (data, media_type) in polyglots.TAKEN.items():
@@ -52,7 +53,6 @@ def test_what_is_taken_is_given_back_as_a_download_of_its_own_kind(people: Peopl
     assert wrong == {}
 
 
-@pytest.mark.thorough
 def test_what_is_not_what_its_name_says_is_refused_and_leaves_nothing(people: People, alice: Browser) -> None:
     taken = {}
     for name, data in polyglots.REFUSED.items():

@@ -18,6 +18,7 @@ def record(*steps: Step, opened: str = "40 09:30") -> WrittenRecord:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("days", range(0, 365, 13))
 def test_every_record_fits_into_the_past_whenever_the_demo_is_loaded(days: int):
     now = NOW + timedelta(days=days, hours=days % 24)

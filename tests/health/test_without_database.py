@@ -17,6 +17,7 @@ def client(tmp_path):
     return create_app(settings).test_client()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", ["/articles/some", "/sign-in?next=/", "/search?q=x", "/knowledge"])
 def test_pages_say_that_the_database_is_away(client, path):
     answer = client.get(path)

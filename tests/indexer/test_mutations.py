@@ -187,6 +187,7 @@ STORIES: dict[str, Callable[[MemoryEngine], bool]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("app")
 @pytest.mark.parametrize("guard", REMOVALS)
 def test_a_story_ends_well_with_the_guard_and_badly_without(monkeypatch, guard):

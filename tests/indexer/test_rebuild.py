@@ -108,6 +108,7 @@ def test_a_second_process_leaves_the_build_to_the_first_until_its_lease_ends(eng
     assert one.take() is None
 
 
+@pytest.mark.thorough
 def test_changes_during_the_build_reach_both_indices(engine, thirty, small_steps):
     old, new = engine.live, ask(engine)
     work = Rebuild(engine, "builder", "test", breathe=lambda: sync.drain(engine, HOLDER))

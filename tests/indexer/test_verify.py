@@ -148,6 +148,7 @@ def test_a_difference_is_found_in_the_midst_of_writes(engine, ten, compare, monk
     assert figures(compare(breathe=breathe)) == (1, 0, 0)
 
 
+@pytest.mark.thorough
 def test_the_number_of_queries_does_not_grow_with_the_differences(engine, app, count_queries):
     db.session.execute(
         insert(Article),

@@ -135,6 +135,7 @@ def test_one_refused_mail_holds_up_no_other(app, to_sink):
     assert refused.last_error == "the mail server refused the recipient (550)"
 
 
+@pytest.mark.thorough
 def test_the_pause_grows_and_ends_with_the_operator(app, to_sink, monkeypatch):
     to_sink.later = 99
     queue()

@@ -94,6 +94,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     clear(made, prefix)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", BAD)
 def test_every_text_is_answered(engine: SearchEngine, name: str) -> None:
     for viewer in (ANONYMOUS, viewer_for(Role.ADMIN)):
@@ -154,6 +155,7 @@ PARAMETERS: list[tuple[list[tuple[str, str]], int]] = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("address", ["/search", "/api/v1/search"])
 def test_parameters_get_an_answer_or_a_sentence(ann: Browser, address: str) -> None:
     for parameters, status in PARAMETERS:

@@ -42,6 +42,7 @@ def test_offsets_point_at_what_was_folded(text: str) -> None:
         assert origins[-1] == len(text)
 
 
+@pytest.mark.thorough
 @given(MIXED)
 @settings(max_examples=500)
 def test_the_fast_way_cuts_like_the_exact_one(text: str) -> None:

@@ -143,6 +143,7 @@ def test_a_reader_who_is_gone_takes_no_other_search_along(app, people) -> None:
     assert [entry.words for entry in entries()] == ["of bob"]
 
 
+@pytest.mark.thorough
 def test_the_thread_writes_by_itself(app, people) -> None:
     app.testing = False
     request = SearchRequest(viewer=people.alice.viewer, text="by itself")

@@ -348,6 +348,7 @@ def test_each_document_has_its_own_outcome(cluster: Cluster, engine: OpenSearchE
     assert first == {"index": {"_id": "article:0", "version": 1, "version_type": "external_gte"}}
 
 
+@pytest.mark.thorough
 def test_a_poisoned_request_is_halved_until_one_stands_alone(cluster: Cluster, engine: OpenSearchEngine) -> None:
     def answer(path: str, body: bytes) -> Answer:
         if b"poison" in body:
@@ -392,6 +393,7 @@ def test_where_no_score_orders_hits_no_term_is_counted(cluster: Cluster, engine:
     assert [path.partition("?")[0] for path, _ in cluster.asked] == ["/kb/_msearch"]
 
 
+@pytest.mark.thorough
 def test_a_word_that_was_not_looked_up_is_not_called_missing(cluster: Cluster, engine: OpenSearchEngine) -> None:
     refused: list[str] = []
 
