@@ -231,7 +231,7 @@ def test_no_tracked_file_names_a_registry_or_a_path_of_one_machine():
         "pypi" + ".org",
         "python" + "hosted.org",
         "npm" + "js.org",
-        "repo1.maven" + ".org",
+        "repo1.ma" + "ven.org",
         "maven.apache" + ".org/maven2",
     ]
     hosts += ["debian" + ".org/debian", "docker" + ".io", "ghcr" + ".io", "quay" + ".io", "crates" + ".io"]

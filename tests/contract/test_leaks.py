@@ -22,6 +22,8 @@ from portal.search.stored import texts_of
 from tests.contract.conftest import ENGINES, clear, make, put
 from tests.contract.corpus import ALICE, BOB, CARLA, CORPUS, NOBODY, NOW, VIEWERS, document, record
 
+pytestmark = pytest.mark.thorough
+
 # For each viewer; a long run sets LEAK_REQUESTS=2000.
 ASKED = {
     "embedded": int(os.environ.get("LEAK_REQUESTS", "60")),
@@ -134,7 +136,6 @@ def answers(engine: SearchEngine, request: SearchRequest) -> dict[str, object]:
     }
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", VIEWERS)
 def test_the_unreadable_might_as_well_not_exist(
     engines: tuple[SearchEngine, dict[str, SearchEngine]], name: str
@@ -148,7 +149,6 @@ def test_the_unreadable_might_as_well_not_exist(
         assert answers(whole, request) == answers(reduced[name], request), request
 
 
-@pytest.mark.thorough
 def test_the_comparison_would_notice(engines: tuple[SearchEngine, dict[str, SearchEngine]]) -> None:
     whole, reduced = engines
     asked = SearchRequest(viewer=CARLA, text="quicksilver", now=NOW)
@@ -192,7 +192,6 @@ def ranked(engine: SearchEngine, viewer: Viewer, text: str) -> list[list[tuple[f
     return [sorted(((round(hit.score, 3), hit.id) for hit in hits), reverse=True) for hits in (found, alike)]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     "text", ["merger harbour", "harbour", "合并 港口", '"merger paper" harbour', "merger paper 港口"]
 )

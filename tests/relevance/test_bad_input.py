@@ -17,6 +17,8 @@ from tests.people import Browser, People, Person
 from tests.relevance import gate
 from tests.relevance.collection import own_collection
 
+pytestmark = pytest.mark.thorough
+
 DEAREST = 50
 TOO_MANY_VALUES = 10_000
 
@@ -94,7 +96,6 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     clear(made, prefix)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("name", BAD)
 def test_every_text_is_answered(engine: SearchEngine, name: str) -> None:
     for viewer in (ANONYMOUS, viewer_for(Role.ADMIN)):
@@ -105,7 +106,6 @@ def test_every_text_is_answered(engine: SearchEngine, name: str) -> None:
         engine.correct(request)
 
 
-@pytest.mark.thorough
 def test_the_dearest_text_costs_at_most_fifty_usual_ones(engine: SearchEngine) -> None:
     def took(text: str) -> float:
         began = time.perf_counter()
@@ -132,7 +132,6 @@ def ann(library: Library, people: People, client_for: Callable[[Person], Browser
     return client_for(people.ann)
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("address", ["/search", "/api/v1/search"])
 def test_the_page_shows_an_answer_or_a_sentence(ann: Browser, address: str) -> None:
     for name, text in BAD.items():
@@ -155,7 +154,6 @@ PARAMETERS: list[tuple[list[tuple[str, str]], int]] = [
 ]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize("address", ["/search", "/api/v1/search"])
 def test_parameters_get_an_answer_or_a_sentence(ann: Browser, address: str) -> None:
     for parameters, status in PARAMETERS:

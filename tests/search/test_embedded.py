@@ -120,7 +120,7 @@ def test_a_forked_child_reads_and_does_not_hang(engine: EmbeddedEngine, tmp_path
             engine.close()
         finally:
             os._exit(status)
-    for _ in range(600):
+    for _ in range(200):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             break

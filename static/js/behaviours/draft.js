@@ -26,8 +26,8 @@ export default function draft(form) {
   }
 
   function discard() {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: form.dataset.draftDiscard });
-    button.className = "btn btn--quiet btn--small";
+    const look = { type: "button", className: "btn btn--quiet btn--small", textContent: form.dataset.draftDiscard };
+    const button = Object.assign(document.createElement("button"), look);
     button.addEventListener("click", () => {
       form.reset();
       localStorage.removeItem(key);
