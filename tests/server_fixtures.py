@@ -16,7 +16,6 @@ import http.client
 import os
 import tempfile
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -28,6 +27,7 @@ from opensearch.node.server import Node
 from portal.settings import Settings
 from tests import servers
 from tests.moulds import settings_in
+from tests.skips import NO_SERVER
 
 # The fixture that a test asks for, directly or through another one, and the marker it earns.
 MARKERS = {
@@ -38,7 +38,6 @@ MARKERS = {
 }
 # What a parametrised fixture starts only for one of its values.
 PARAMETER_MARKERS = {"postgresql", "opensearch"}
-MISSED: Counter[str] = Counter()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -61,23 +60,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xdist_group("databases"))
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.skipped and isinstance(report.longrepr, tuple):
-        reason = report.longrepr[2].removeprefix("Skipped: ")
-        if reason.startswith("no server: "):
-            MISSED[reason.removeprefix("no server: ").split(" (")[0]] += 1
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if MISSED:
-        counts = ", ".join(f"{name} {count}" for name, count in sorted(MISSED.items()))
-        terminalreporter.write_line(f"Skipped for want of a server: {counts}")
-
-
 def _go_without(name: str, error: Exception) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{name} is missing, and with CI=true nothing is skipped: {error}", pytrace=False)
-    pytest.skip(f"no server: {name} ({error})")
+    pytest.skip(f"{NO_SERVER}{name} ({error})")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from tests.attachments import samples
 from tests.people import People
+from tests.skips import NO_SERVER
 
 
 def put(people: People, name: str, data: bytes, **more: object) -> Attachment:
@@ -275,7 +276,7 @@ except (PermissionError, MemoryError, OSError) as error:
 def test_the_reader_of_files_reads_its_file_and_nothing_else_of_the_portals(people: People, tmp_path: Path) -> None:
     """Neither the secret key nor another file; told by the kernel, where it has Landlock, also to native code."""
     if not has_landlock():
-        pytest.skip("no server: Landlock (this kernel has none)")
+        pytest.skip(f"{NO_SERVER}Landlock (this kernel has none)")
     path = attachments.path_of(put(people, "a.txt", b"the own text"))
     secret = path.parents[1] / "secret_key"
     secret.write_text("the secret")
