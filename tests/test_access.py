@@ -32,6 +32,7 @@ def viewers(people: People) -> list[Viewer]:
     return [person.viewer for person in people.everybody]
 
 
+@pytest.mark.thorough
 def test_articles_are_readable_by_tokens_exactly_where_they_are_by_sql(app: Flask, people: People) -> None:
     categories = [None] + [
         Category(slug=f"c-{audience}", name=audience, audience=audience, effective_audience=audience)

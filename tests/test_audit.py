@@ -107,6 +107,7 @@ def test_entries_go_with_their_transaction(app, people):
     assert breaks() == []
 
 
+@pytest.mark.thorough
 def test_many_writers_make_one_chain(app, people):
     def write(number):
         with app.app_context():

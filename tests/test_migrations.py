@@ -55,6 +55,7 @@ def test_the_migrations_can_be_run_again(newest_portal: Flask):
     assert set(sa.inspect(db.engine).get_table_names()) == {*db.metadata.tables, "alembic_version"}
 
 
+@pytest.mark.thorough
 def test_the_migrations_can_be_taken_back(newest_portal: Flask):
     flask_migrate.downgrade(revision="base")
     assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
@@ -89,6 +90,7 @@ def test_accounts_of_the_first_version_keep_their_address_and_what_belongs_to_th
         assert connection.scalar(sa.text("SELECT count(*) FROM api_token")) == 1
 
 
+@pytest.mark.thorough
 def test_sentences_about_files_become_reasons_and_can_be_sentences_again(newest_portal: Flask):
     flask_migrate.downgrade(revision="0007")
     said = {

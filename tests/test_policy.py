@@ -360,6 +360,7 @@ def test_each_role_gets_through_where_its_row_says(hollow, people, client_for):
     assert wrong == []
 
 
+@pytest.mark.thorough
 def test_a_token_has_its_owners_rights_and_no_more(hollow, people, token_for):
     wrong = []
     for person in people.everybody[1:]:
@@ -546,6 +547,7 @@ def test_somebody_elses_thing_answers_like_a_missing_one(app, people, client_for
     assert told == []
 
 
+@pytest.mark.thorough
 def test_what_lies_in_somebody_elses_thing_is_not_reached_through_ones_own(app, people, client_for, things):
     told = []
     for route in POLICY:
@@ -563,6 +565,7 @@ def test_what_lies_in_somebody_elses_thing_is_not_reached_through_ones_own(app, 
     assert told == []
 
 
+@pytest.mark.thorough
 def test_ones_own_things_answer(app, people, client_for, things):
     client = client_for(people.alice)
     for route, least in POLICY.items():

@@ -135,6 +135,7 @@ def test_opensearch_hangs_when_paused_and_keeps_its_documents_through_a_kill(tmp
     node.stop()
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_paused_server_runs_any_more(tmp_path: Path):
     busy = "from threading import Thread as T\nfor _ in range(8): T(target=lambda: [0 for _ in iter(int, 1)]).start()"
     child = Child([sys.executable, "-c", busy], log=tmp_path / "log")
@@ -163,6 +164,7 @@ def test_a_server_that_ends_at_once_is_quoted(tmp_path: Path):
         child.wait_until("It", lambda: False, timeout_s=10)
 
 
+@pytest.mark.thorough
 def test_a_server_that_ignores_the_stop_is_killed(tmp_path: Path):
     program = "from signal import *; import time; signal(SIGTERM, SIG_IGN); print('up', flush=True); time.sleep(60)"
     child = Child([sys.executable, "-c", program], log=tmp_path / "log")

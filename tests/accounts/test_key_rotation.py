@@ -99,6 +99,7 @@ def test_without_the_old_key_nothing_is_touched(held, give_key, rotate) -> None:
         _ = db.session.scalars(select(User)).first().email
 
 
+@pytest.mark.thorough
 def test_no_table_holds_an_address_in_the_open(held, people, app) -> None:
     found = [
         (table.name, column.name)

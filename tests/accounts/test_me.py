@@ -76,6 +76,7 @@ def clock(monkeypatch):
     return clock
 
 
+@pytest.mark.thorough
 def test_a_clock_that_was_ahead_locks_nobody_out_and_gives_no_code_twice(app, people, enrolled, clock):
     totp = pyotp.TOTP(enrolled.secret)
 
@@ -122,6 +123,7 @@ def test_a_recovery_code_stands_in_once(app, people, enrolled):
     assert second_factor.recovery_codes_left(people.carol.user) == second_factor.RECOVERY_CODES - 1
 
 
+@pytest.mark.thorough
 def test_wrong_codes_are_limited(app, people, enrolled):
     _, token = first_step(app.test_client(), people.carol.email)
     answers = [second_step(app.test_client(), token, "000000").status_code for _ in range(7)]

@@ -72,6 +72,7 @@ def test_the_api_says_why(client, people):
     assert answer.status_code == 403
 
 
+@pytest.mark.thorough
 def test_staff_set_it_up_and_work(client, people):
     sign_in(client, people.carol)
     assert get(client, "/me/second-factor").status_code == 200

@@ -53,6 +53,7 @@ def test_fifty_guesses_at_once(at_once, people, email):
     assert at_once(50, guess) == {None: PER_ACCOUNT, TooManyAttempts: 50 - PER_ACCOUNT}
 
 
+@pytest.mark.thorough
 def test_counting_many_accounts_at_once_stops_nobody(at_once):
     counted = at_once(20, lambda number: bool(count("password", account=f"a{number}", address=f"192.0.2.{number}").ids))
     assert counted == {True: 20}
@@ -98,6 +99,7 @@ def test_one_address_makes_one_account(at_once, people):
     assert at_once(8, create) == {"zoe@example.com": 1, Invalid: 7}
 
 
+@pytest.mark.thorough
 def test_workers_share_the_mail(at_once, app, settings, people):
     for number in range(30):
         messages.queue(f"user{number}@example.com", "password_changed", name="User")

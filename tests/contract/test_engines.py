@@ -309,6 +309,7 @@ def test_suggestions_complete_what_is_typed(shop: SearchEngine) -> None:
     assert "&lt;<mark>script</mark>" in shop.suggest(NOBODY, "script")[0].title_html
 
 
+@pytest.mark.thorough
 def test_however_far_a_title_is_typed_it_comes_first(engine: SearchEngine) -> None:
     begun = "Replacing the rollers of the second tray "
     titles = [f"{begun}{words}" for words in ("in winter", "in summer", "by yourself")]
@@ -476,6 +477,7 @@ def test_an_index_is_built_beside_the_live_one_and_swapped_in(fresh: tuple[Searc
     assert [i.name for i in engine.list_indices()] == [old]
 
 
+@pytest.mark.thorough
 def test_no_search_notices_a_swap(fresh: tuple[SearchEngine, str]) -> None:
     engine, prefix = fresh
     for number in (1, 2):

@@ -90,6 +90,7 @@ def test_statistics(engine):
     assert outbox.retry_set_aside() == 1
 
 
+@pytest.mark.thorough
 def test_several_workers_never_hold_one_row_at_a_time(app, engine):
     save_articles(300)
     taken = Counter()
@@ -132,6 +133,7 @@ def test_writers_and_workers_at_once_end_with_an_equal_index(app, engine):
     assert (found.checked, found.differs, found.pending) == (40 + 45, False, 0)
 
 
+@pytest.mark.thorough
 def test_a_rebuild_and_its_comparison(engine):
     articles = save_articles(30)
     remove(articles[3])

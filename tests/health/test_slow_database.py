@@ -27,6 +27,7 @@ def held() -> Iterator[None]:
         other.close()
 
 
+@pytest.mark.thorough
 def test_a_save_that_comes_to_no_turn_is_refused_openly(
     app: Flask, people, client_for, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def test_pages_say_that_the_database_is_away(client, path):
         assert answer.headers["Retry-After"] == "5"
 
 
+@pytest.mark.thorough
 def test_somebody_signed_in_sees_the_same_page(client):
     with client.session_transaction() as session:
         session["_user_id"] = "a session that cannot be looked up"

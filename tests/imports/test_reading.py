@@ -68,6 +68,7 @@ def test_a_row_of_another_width_is_refused(tmp_path: Path) -> None:
     assert lines[1].refused == "The row has 3 columns, the first one has 2."
 
 
+@pytest.mark.thorough
 def test_xlsx_is_read_and_a_bomb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     with xlsxwriter.Workbook(str(path)) as book:

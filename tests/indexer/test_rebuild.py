@@ -46,6 +46,7 @@ def thirty(engine, drain):
     return articles
 
 
+@pytest.mark.thorough
 def test_a_new_index_replaces_the_live_one_which_is_kept(engine, thirty):
     old = engine.live
     new = ask(engine)
@@ -57,6 +58,7 @@ def test_a_new_index_replaces_the_live_one_which_is_kept(engine, thirty):
     assert not verify.compare(engine, new).differs
 
 
+@pytest.mark.thorough
 def test_the_index_before_the_previous_one_goes(engine, thirty):
     first = engine.live
     ask(engine)
@@ -128,6 +130,7 @@ def test_changes_during_the_build_reach_both_indices(engine, thirty, small_steps
     assert titles == set(db.session.scalars(select(type(thirty[0]).title)))
 
 
+@pytest.mark.thorough
 def test_a_worker_that_claimed_before_the_build_began_makes_no_gap(engine, thirty, small_steps, monkeypatch):
     """It claims, sleeps while a build begins and loads past its row, and writes when it wakes."""
     change(thirty[0], "late")
@@ -178,6 +181,7 @@ def test_a_death_at_any_step_loses_nothing(engine, thirty, small_steps, step, nt
     assert len(engine.durable) == 2, "nothing is left over"
 
 
+@pytest.mark.thorough
 def test_a_death_between_the_swap_and_its_note_is_taken_up(engine, thirty, monkeypatch):
     new = ask(engine)
 
@@ -193,6 +197,7 @@ def test_a_death_between_the_swap_and_its_note_is_taken_up(engine, thirty, monke
     assert states()[new] == "live"
 
 
+@pytest.mark.thorough
 def test_leftovers_are_found_and_removed(engine, thirty):
     engine.create_index("left-over")
     ask(engine)
@@ -200,6 +205,7 @@ def test_leftovers_are_found_and_removed(engine, thirty):
     assert "left-over" not in engine.durable
 
 
+@pytest.mark.thorough
 def test_a_refused_document_is_set_aside_and_the_rest_is_built(engine, thirty, small_steps):
     engine.poisonous = {"article:3"}
     ask(engine)
@@ -211,6 +217,7 @@ def test_a_refused_document_is_set_aside_and_the_rest_is_built(engine, thirty, s
     assert [row.object_id for row in outbox.set_aside_rows()] == [3]
 
 
+@pytest.mark.thorough
 def test_old_tombstones_are_left_out(engine, thirty):
     db.session.execute(update(OutboxRow).values(changed_at=now() - timedelta(days=2)))
     db.session.commit()
@@ -220,6 +227,7 @@ def test_old_tombstones_are_left_out(engine, thirty):
     assert not verify.compare(engine, engine.live).differs
 
 
+@pytest.mark.thorough
 def test_a_busy_engine_lets_the_same_step_be_tried_again(engine, thirty, small_steps):
     ask(engine)
     work = Rebuild(engine, "builder", "test")
@@ -250,6 +258,7 @@ def test_an_index_that_vanishes_while_it_is_filled_fails_the_build_and_not_the_s
     assert not work.step()
 
 
+@pytest.mark.thorough
 def test_objects_without_a_row_are_loaded_too(engine, thirty):
     db.session.execute(OutboxRow.__table__.delete().where(OutboxRow.object_id == 5))
     db.session.commit()
@@ -269,6 +278,7 @@ def test_an_index_that_sql_does_not_know_is_adopted(app):
     assert states() == {"from-elsewhere": "live"}
 
 
+@pytest.mark.thorough
 def test_an_unreadable_index_is_replaced_and_not_kept(engine, thirty):
     old = engine.live
     rebuild.replace_unreadable(engine, "test", "The index cannot be read.")

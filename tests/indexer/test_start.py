@@ -37,6 +37,7 @@ def test_asking_again_before_the_worker_came_changes_nothing(another, settings):
     assert another.live_index() is None
 
 
+@pytest.mark.thorough
 def test_a_small_index_is_made_at_once(another, settings, monkeypatch):
     monkeypatch.setattr(run, "MOST_AT_START", 6)
     run.prepare(settings)

@@ -118,6 +118,7 @@ def test_an_id_that_is_no_id_is_an_orphan(engine, ten, compare, name):
     assert figures(compare(is_repair=True)) == (0, 0, 1)
 
 
+@pytest.mark.thorough
 def test_writes_during_the_comparison_are_no_differences(engine, ten, compare, monkeypatch):
     """Between the looks everything is changed, drained, deleted or made: none of it may be reported."""
     monkeypatch.setattr(verify, "AT_ONCE", 3)
@@ -136,6 +137,7 @@ def test_writes_during_the_comparison_are_no_differences(engine, ten, compare, m
     assert next(rounds) > 8
 
 
+@pytest.mark.thorough
 def test_a_difference_is_found_in_the_midst_of_writes(engine, ten, compare, monkeypatch):
     monkeypatch.setattr(verify, "AT_ONCE", 3)
     del engine.documents()["article:2"]

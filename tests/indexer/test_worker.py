@@ -40,6 +40,7 @@ def test_a_drain_comes_back_when_its_time_is_over(engine):
     assert (report.ended, report.batches) == (Ended.STOPPED, 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("busy_people")
 def test_a_rebuild_goes_on_while_people_save_without_a_pause(app: Flask, engine, settings, monkeypatch):
     monkeypatch.setattr("indexer.worker.DRAIN_S", 0.0)

@@ -96,6 +96,7 @@ def test_the_form_holds_what_there_is_and_saves_what_is_changed(people: People, 
     assert article.products == []
 
 
+@pytest.mark.thorough
 def test_bad_input_keeps_what_was_typed(people: People, client_for: Any, write: Write) -> None:
     article = write()
     dora = client_for(people.dora)
@@ -280,6 +281,7 @@ def test_translations_are_written_and_linked(people: People, client_for: Any, wr
     assert dora.post(f"/articles/{chinese.slug}/translation", data={"address": "nothing"}).status_code == 422
 
 
+@pytest.mark.thorough
 def test_the_board_shows_what_waits_with_exact_counts(people: People, client_for: Any, write: Write) -> None:
     write("Dora's draft", state="draft")
     articles.create(by=people.carol.viewer, kind="faq", changes={"title": "Carol's draft", "body": "x"})

@@ -186,6 +186,7 @@ def test_files_of_an_article(people: People, client_for: Any, write: Write) -> N
     assert client_for(people.dora).get(f"/articles/{other.slug}/attachments/{secret.id}").data == b"secret"
 
 
+@pytest.mark.thorough
 def test_shelves_count_what_each_reader_may_read(people: People, client_for: Any, write: Write) -> None:
     top = categories.create(by=people.dora.viewer, changes={"name": "Pumps", "name_zh": "水泵"})
     below = categories.create(by=people.dora.viewer, changes={"name": "Large", "parent_id": top.id})
@@ -212,6 +213,7 @@ def test_shelves_count_what_each_reader_may_read(people: People, client_for: Any
     assert "水泵" in client_for(people.ann).get("/categories", headers={"Accept-Language": "zh-CN"}).text
 
 
+@pytest.mark.thorough
 def test_products_and_tags(people: People, client_for: Any, write: Write) -> None:
     family = products.save_family(None, by=people.dora.viewer, changes={"name": "Machines"})
     product = products.create(
@@ -235,6 +237,7 @@ def test_products_and_tags(people: People, client_for: Any, write: Write) -> Non
     assert "Machines" in reader.get("/knowledge").text
 
 
+@pytest.mark.thorough
 def test_lists_have_pages_and_orders(people: People, client_for: Any, write: Write) -> None:
     top = categories.create(by=people.dora.viewer, changes={"name": "Pumps"})
     for n in range(21):
@@ -279,6 +282,7 @@ def statements(app: Any) -> Any:
     return count
 
 
+@pytest.mark.thorough
 def test_no_page_asks_more_often_when_there_is_more(
     people: People, client_for: Any, write: Write, statements: Any
 ) -> None:

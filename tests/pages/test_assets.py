@@ -34,6 +34,7 @@ def test_a_template_that_names_a_missing_file_fails() -> None:
         assets.asset("css/none.css")
 
 
+@pytest.mark.thorough
 def test_processes_that_start_together_publish_one_whole_edition(tmp_path: Path) -> None:
     threads = [threading.Thread(target=assets.publish, args=(tmp_path,)) for _ in range(4)]
     for thread in threads:
@@ -75,6 +76,7 @@ def test_every_behaviour_that_a_template_names_is_there() -> None:
     assert {(word, where) for word, where in named if word not in known} == set()
 
 
+@pytest.mark.thorough
 def test_the_first_page_is_light(client: FlaskClient) -> None:
     """Everything that a first visit may load, compressed: HTML, styles, icons, all modules and what they import."""
     html = client.get("/style-guide").data

@@ -42,6 +42,7 @@ def test_trimming_breaks_nothing():
     assert kept == [bytes(10_000)] * 1000
 
 
+@pytest.mark.thorough
 def test_what_is_set_aside_is_still_there_and_no_longer_looked_through():
     before = gc.get_freeze_count()
     stays = [[number] for number in range(20_000)]

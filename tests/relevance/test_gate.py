@@ -26,6 +26,7 @@ def judge(engine: SearchEngine, collection: Collection) -> gate.Verdict:
     return gate.compare(f"{engine.name} {collection.name}", before, gate.measure(engine, collection))
 
 
+@pytest.mark.thorough
 def test_the_own_collection_is_answered_as_well_as_before(engine: tuple[SearchEngine, str]) -> None:
     searched, prefix = engine
     collection = own_collection()
@@ -48,6 +49,7 @@ def test_the_open_collections_are_answered_as_well_as_before(engine: tuple[Searc
     assert all(verdict.holds for verdict in verdicts), f"\n{gate.table(verdicts)}"
 
 
+@pytest.mark.thorough
 def test_the_engines_answer_alike() -> None:
     for collection in (own_collection(), *(open_collections(folder) if (folder := open_folder()) else ())):
         means = []

@@ -213,6 +213,7 @@ def test_a_whole_index_passes_the_check(engine: EmbeddedEngine) -> None:
     engine.check("one")
 
 
+@pytest.mark.thorough
 def test_memory_of_versions_is_bounded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.search.embedded.engine.MOST_PENDING", 10)
     for number in range(100):

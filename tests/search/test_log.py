@@ -126,6 +126,7 @@ def test_a_locked_database_delays_no_search(app, people, client_for) -> None:
     assert [entry.words for entry in entries()] == ["printer"]
 
 
+@pytest.mark.thorough
 def test_too_many_notes_give_up_the_oldest(app) -> None:
     with app.test_request_context():
         for number in range(MOST_WAITING + 5):

@@ -53,6 +53,7 @@ def offered(client, text: str) -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["archived", "for staff alone"])
 def test_what_was_withdrawn_is_offered_no_more_before_the_index_knows(filled, people, client_for, how) -> None:
     for typed in ("print", "network"):

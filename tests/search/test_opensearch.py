@@ -122,6 +122,7 @@ def test_refusals_become_the_protocols_errors(
         engine.search(ASKED)
 
 
+@pytest.mark.thorough
 def test_readers_at_once_keep_their_connections(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.search.opensearch.transport.READ_TIMEOUT_S", 60.0)
     engine = OpenSearchEngine(hosts=[cluster.url], prefix="kb")
@@ -204,6 +205,7 @@ def test_a_dead_engine_costs_one_wait_and_then_nothing(
     assert (searches(cluster), len(cluster.asked)) == (1, 2), "one reader's attempt, and one of the breaker's own"
 
 
+@pytest.mark.thorough
 def test_an_engine_is_used_again_without_anybody_asking_for_it(
     cluster: Cluster, watched: OpenSearchEngine, watch: Watch
 ) -> None:
@@ -369,6 +371,7 @@ def test_a_busy_cluster_is_asked_again_later(cluster: Cluster, engine: OpenSearc
     assert [o.outcome for o in engine.write("kb-1", [document(1, "x")])] == ["retry"]
 
 
+@pytest.mark.thorough
 def test_large_batches_are_parted_by_bytes(
     cluster: Cluster, engine: OpenSearchEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -413,6 +416,7 @@ def test_a_word_that_was_not_looked_up_is_not_called_missing(cluster: Cluster, e
     assert engine.search(asked).missing_words == ("alpha", "beta")
 
 
+@pytest.mark.thorough
 def test_every_reading_request_carries_the_rights(cluster: Cluster, engine: OpenSearchEngine) -> None:
     empty = NOTHING | {"responses": [NOTHING, NOTHING], "term_vectors": {}}
 

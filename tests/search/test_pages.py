@@ -45,6 +45,7 @@ def test_hits_are_ranked_marked_and_counted(filled, people, client_for) -> None:
     ]
 
 
+@pytest.mark.thorough
 def test_chinese_traditional_fullwidth_and_codes_find(filled, people, client_for, subtests) -> None:
     ann = client_for(people.ann)
     for words in ("打印机", "打印機", "驅動程式", "ｐｒｉｎｔｅｒ", "E-1024"):
@@ -52,6 +53,7 @@ def test_chinese_traditional_fullwidth_and_codes_find(filled, people, client_for
             assert ann.get("/api/v1/search", query_string={"q": words}).json["total"] >= 1
 
 
+@pytest.mark.thorough
 def test_each_viewer_finds_and_counts_only_what_is_theirs(filled, people, client_for) -> None:
     def total(person) -> int:
         answer = client_for(person).get("/api/v1/search?q=printers")
@@ -114,6 +116,7 @@ BAD_PARAMETERS = [
 ]
 
 
+@pytest.mark.thorough
 def test_bad_parameters_are_named(filled, people, client_for, subtests) -> None:
     browser = client_for(people.ann)
     for query, parameter in BAD_PARAMETERS:
@@ -126,6 +129,7 @@ def test_bad_parameters_are_named(filled, people, client_for, subtests) -> None:
             assert answer.json["error"]["message"].split(":")[0] in page.text
 
 
+@pytest.mark.thorough
 def test_no_text_is_an_error(filled, people, client_for, subtests) -> None:
     ann = client_for(people.ann)
     for text in ("\x00", "%ff", "\ud800", "(", "a AND", '"', "-", "kind:", "*", "\\", "🙂" * 300):
@@ -147,6 +151,7 @@ class DeadEngine:
         return down
 
 
+@pytest.mark.thorough
 def test_without_an_engine_titles_are_searched_and_it_is_said(filled, app, people, client_for) -> None:
     app.extensions[EXTENSION] = DeadEngine()
     ann = client_for(people.ann)
@@ -276,6 +281,7 @@ def test_the_page_needs_few_statements_however_many_hits(library, people, client
     assert many - few <= 2, "categories have names and a tree, which the other hit is in none of"
 
 
+@pytest.mark.thorough
 def test_a_tree_shows_its_roots_and_the_branches_of_what_is_chosen(library, people, client_for) -> None:
     by = people.dora.viewer
     devices = categories.create(by=by, changes={"name": "Devices"})
@@ -317,6 +323,7 @@ def test_all_values_of_a_facet_are_counted_and_narrowed(library, people, client_
     assert ann.get("/search/facets/tag?page=0").status_code == 400
 
 
+@pytest.mark.thorough
 def test_a_range_of_days_has_its_own_exact_count(filled, people, client_for) -> None:
     today = now().date()
     ann = client_for(people.ann)
@@ -332,6 +339,7 @@ def test_a_range_of_days_has_its_own_exact_count(filled, people, client_for) -> 
     assert ann.get("/api/v1/search", query_string={"updated": many}).status_code == 400
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("name", "data", "words"),
     [

@@ -80,6 +80,7 @@ def test_without_words_relevance_means_newest() -> None:
     assert read([("q", ""), ("sort", "popular")]).effective_sort == "popular"
 
 
+@pytest.mark.thorough
 @given(st.text(max_size=50), st.text(max_size=20), st.text(max_size=20))
 def test_any_parameters_are_taken_or_refused(text: str, value: str, page: str) -> None:
     for name in (*FACETS, "sort", "size"):

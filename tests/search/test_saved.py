@@ -165,6 +165,7 @@ def test_nobody_keeps_more_than_the_limit(app, people, monkeypatch) -> None:
         keep(people.alice, "three")
 
 
+@pytest.mark.thorough
 def test_a_search_is_saved_renamed_paused_and_deleted_on_pages(library, people, client_for) -> None:
     alice = client_for(people.alice)
     library.write("Printer on fire")

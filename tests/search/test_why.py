@@ -132,6 +132,7 @@ def printed(settings, monkeypatch, capsys):
     return search
 
 
+@pytest.mark.thorough
 def test_a_pin_is_told_on_the_page_in_json_and_on_the_command_line(filled, people, client_for, pinned, printed) -> None:
     carol, ann = client_for(people.carol), client_for(people.ann)
     first = carol.get("/api/v1/search?q=printer&explain=1").json["hits"][0]
@@ -164,6 +165,7 @@ def test_far_down_it_is_told_what_only_the_best_are_ranked_by(filled, ask, monke
     assert gains == pytest.approx(found["ahead"]["score"] - found["score"], rel=0.01)
 
 
+@pytest.mark.thorough
 def test_the_page_asks_and_answers(filled, people, client_for) -> None:
     carol = client_for(people.carol)
     assert "Why is something missing?" in carol.get("/search?q=printer").text

@@ -146,6 +146,7 @@ def boxes(page):
     return re.findall(r'name="record" value="([^"]+)"', page.text)
 
 
+@pytest.mark.thorough
 def test_the_desk_changes_what_is_selected_and_takes_it_back(people, client_for, some):
     carol = client_for(people.carol)
     page = carol.get("/desk?queue=all&sort=number")

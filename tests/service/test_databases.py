@@ -32,6 +32,7 @@ def asked(people):
     return records.create(by=people.alice.viewer, subject="It does not print")
 
 
+@pytest.mark.thorough
 def test_parallel_writers_get_different_numbers_and_lose_nothing(app, people, asked):
     asked_id = asked.id
 

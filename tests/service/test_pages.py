@@ -129,6 +129,7 @@ def test_changes_are_posted(people, client_for, asked, subtests):
             assert carol.get(path).status_code == 405
 
 
+@pytest.mark.thorough
 def test_changes_need_the_forms_token(people, client_for, asked, subtests):
     carol = client_for(people.carol)
     carol.csrf = False
@@ -181,6 +182,7 @@ def taken(client):
     return re.search(r'data-sent="([^"]*)"', client.get("/help").text)[1].split()
 
 
+@pytest.mark.thorough
 def test_pages_name_the_forms_that_were_taken_and_no_others(people, client_for):
     alice, ann = client_for(people.alice), client_for(people.ann)
     ids = [f"{number:016x}" for number in range(7)]
@@ -543,6 +545,7 @@ def test_a_broken_version_is_a_bad_request(people, client_for, asked, at, versio
 # The desk and new records
 
 
+@pytest.mark.thorough
 def test_the_desk_shows_queues_with_counts(people, client_for, asked):
     records.create(by=people.carol.viewer, subject="Mine", assignee_id=people.carol.user_id, priority="urgent")
     carol = client_for(people.carol)
@@ -564,6 +567,7 @@ def test_the_desk_shows_queues_with_counts(people, client_for, asked):
     assert listed.index(">Mine</a>") < listed.index("It does not print")
 
 
+@pytest.mark.thorough
 def test_a_queue_has_pages(people, client_for):
     for n in range(27):
         records.create(by=people.carol.viewer, subject=f"case {n}")
@@ -572,6 +576,7 @@ def test_a_queue_has_pages(people, client_for):
     assert len(re.findall(r">case \d+</a>", carol.get("/desk?page=2").text)) == 2
 
 
+@pytest.mark.thorough
 def test_a_record_is_opened_for_a_caller(people, client_for):
     made = customers.create(
         by=people.carol.viewer,
@@ -604,6 +609,7 @@ def test_a_refused_new_record_keeps_what_was_typed(people, client_for):
     assert db.session.query(Record).count() == 0
 
 
+@pytest.mark.thorough
 def test_pages_cost_no_more_with_more_records(people, client_for, query_count):
     carol = client_for(people.carol)
     for n in range(3):

@@ -372,6 +372,7 @@ def test_imports_are_bulk_work_that_single_saves_overtake(people):
     assert rows == {made.id: True}
 
 
+@pytest.mark.thorough
 def test_imports_are_fast(people):
     texts = [f"The hydraulic pump number {n} loses pressure after some hours of work. " * 5 for n in range(50)]
     lines = [

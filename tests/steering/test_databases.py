@@ -30,6 +30,7 @@ def settings(database_settings: Settings) -> Settings:
     return database_settings
 
 
+@pytest.mark.thorough
 def test_the_whole_way(library: Library, people: People) -> None:
     by = people.dora.viewer
     library.write("Paper jam", "Open the lid.")

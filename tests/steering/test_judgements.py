@@ -116,6 +116,7 @@ def test_broken_files_change_nothing(people: People, judged: JudgedSet, queries:
     assert db.session.query(Judgement).count() == 3
 
 
+@pytest.mark.thorough
 def test_a_set_is_measured_and_the_result_is_kept(people: People, judged: JudgedSet) -> None:
     asked = measurements.request(None, judged, engine_name=ENGINE, by=people.dora.viewer)
     worked()
@@ -170,6 +171,7 @@ def make(people: People, name: str, **weights: float) -> Configuration:
     return configurations.save(None, by=people.dora.viewer, changes={"name": name, "weights": weights})
 
 
+@pytest.mark.thorough
 def test_a_configuration_that_loses_is_refused_with_its_queries(people: People, judged: JudgedSet) -> None:
     titles = make(people, "Titles only", title=20.0, all=0.01)
     with pytest.raises(Loses, match="It is not measured yet on: Readers"):
@@ -193,6 +195,7 @@ def test_a_configuration_that_loses_is_refused_with_its_queries(people: People, 
     assert configurations.find_active() is None
 
 
+@pytest.mark.thorough
 def test_a_configuration_that_holds_is_used_in_every_process(
     people: People, judged: JudgedSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +280,7 @@ def test_clicks_further_down_weigh_more(people: People, judged: JudgedSet, libra
     assert asked.queries == 3
 
 
+@pytest.mark.thorough
 def test_clicks_stand_beside_the_judgements_and_refuse_nothing(people: People, judged: JudgedSet) -> None:
     clicked("paper jam", "article:1", 1)
     titles = make(people, "Titles only", title=20.0, all=0.01)

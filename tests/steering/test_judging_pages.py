@@ -40,6 +40,7 @@ def test_only_editors_come_in(people: People, client_for: Any, library: Library,
     assert client_for(people.dora).delete(path).status_code == 405
 
 
+@pytest.mark.thorough
 def test_a_set_is_made_and_filled(people: People, client_for: Any, library: Library) -> None:
     dora = client_for(people.dora)
     assert dora.post("/steering/sets", data={"name": "", "viewer_kind": "anonymous"}).status_code == 422
@@ -72,6 +73,7 @@ def test_a_set_is_made_and_filled(people: People, client_for: Any, library: Libr
     assert db.session.query(JudgedSet).count() == db.session.query(JudgedQuery).count() == 0
 
 
+@pytest.mark.thorough
 def test_judging_is_blind_until_all_is_judged(people: People, client_for: Any, query: JudgedQuery) -> None:
     made = configurations.save(
         None, by=people.dora.viewer, changes={"name": "Titles first", "weights": {"title": 20.0, "all": 0.01}}
@@ -141,6 +143,7 @@ def test_side_by_side_is_blind_until_a_list_is_chosen(
     assert db.session.query(Preference).one().better == "same", "what one says anew stands in place of the old"
 
 
+@pytest.mark.thorough
 def test_lists_change_sides_from_query_to_query_and_the_next_is_one_not_told_yet(
     people: People, client_for: Any, query: JudgedQuery, titles: Configuration
 ) -> None:
@@ -162,6 +165,7 @@ def test_lists_change_sides_from_query_to_query_and_the_next_is_one_not_told_yet
     assert outcome.ties == 0
 
 
+@pytest.mark.thorough
 def test_one_configuration_twice_and_a_dead_engine_are_told(
     people: People, client_for: Any, query: JudgedQuery, titles: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +185,7 @@ def test_one_configuration_twice_and_a_dead_engine_are_told(
     assert client_for(people.carol).post(place, data={"better": "a"}).status_code == 403
 
 
+@pytest.mark.thorough
 def test_wins_and_losses_are_counted_until_the_weights_change(
     people: People, client_for: Any, query: JudgedQuery, titles: Configuration
 ) -> None:
@@ -271,6 +276,7 @@ def test_the_judging_page_says_when_the_engine_is_down(
         assert client_for(people.dora).get(f"/steering/judging/{query.id}?one={wrong}").status_code == 404
 
 
+@pytest.mark.thorough
 def test_a_configuration_is_made_compared_refused_and_used(
     people: People, client_for: Any, query: JudgedQuery, library: Library
 ) -> None:
@@ -339,6 +345,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, out.out, out.err
 
 
+@pytest.mark.thorough
 def test_the_command_measures_sets_clicks_and_files(
     app: Flask,
     people: People,

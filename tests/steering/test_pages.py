@@ -151,6 +151,7 @@ def test_pins_and_hides(people: People, client_for: Any, library: Library) -> No
     assert dora.post("/steering/steps/4711/undo").status_code == 404
 
 
+@pytest.mark.thorough
 def test_a_rule_is_saved_switched_off_and_tried_first(people: People, client_for: Any, library: Library) -> None:
     library.write("Paper jam")
     article = library.write("Warranty")
@@ -193,6 +194,7 @@ def test_switching_on_what_cannot_act_says_why(people: People, client_for: Any, 
     assert "Its article is not published" not in answer.text, "it is switched off anyway"
 
 
+@pytest.mark.thorough
 def test_staff_see_that_a_rule_acts_and_readers_do_not(
     people: People, client_for: Any, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,6 +168,7 @@ def test_what_cannot_be_tried_says_why(shelf: Library, people: People, monkeypat
         previews.request("rule", again.id, by=people.carol.viewer)
 
 
+@pytest.mark.thorough
 def test_searches_that_cannot_be_touched_are_not_run(shelf: Library, people: People) -> None:
     db.session.add_all(
         SearchLog(words=f"words number {n}", viewer_kind="customer", language="en", total=1, took_ms=1.0)

@@ -124,6 +124,7 @@ def test_an_article_that_is_withdrawn_or_deleted_is_pinned_no_more(
         rules.save(rule, by=people.dora.viewer, changes={"is_active": True})
 
 
+@pytest.mark.thorough
 def test_several_pins_stand_in_their_order_and_a_hide_is_stronger(
     steered: Library, people: People, ask: Callable[..., SearchResult]
 ) -> None:
