@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from portal.access import ANONYMOUS, Role, viewer_for
-from portal.search.embedded import mapped
 from portal.search.embedded.engine import EmbeddedEngine
 from portal.search.engine import EngineDown, EngineLocked, IndexCorrupt, IndexMissing
+from portal.search.guidance import Guidance, default_guidance
 from portal.search.request import SearchRequest
 from tests.contract.conftest import put
 from tests.contract.corpus import document
@@ -229,7 +229,7 @@ def test_an_index_that_is_much_in_memory_is_opened_anew(
 ) -> None:
     monkeypatch.setattr("portal.search.embedded.mapped.MOST_MAPPED_BYTES", limit)
     opened: list[object] = []
-    for _ in range(2 * mapped.LOOKED_AT_EVERY):
+    for _ in range(3):
         assert engine.search(ASKED).total == 2
         if not opened or opened[-1] is not engine._reader:
             opened.append(engine._reader)
@@ -245,8 +245,28 @@ def test_an_index_that_is_much_in_memory_is_opened_anew(
 def test_who_searches_meanwhile_is_not_disturbed(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("portal.search.embedded.mapped.MOST_MAPPED_BYTES", -(10**15))
     with ThreadPoolExecutor(max_workers=4) as threads:
-        totals = list(threads.map(lambda _: engine.search(ASKED).total, range(20 * mapped.LOOKED_AT_EVERY)))
+        totals = list(threads.map(lambda _: engine.search(ASKED).total, range(40)))
     assert set(totals) == {2}
+
+
+def test_one_search_at_a_time_keeps_pages_of_the_index(engine: EmbeddedEngine, tmp_path: Path) -> None:
+    inside: list[int] = []
+    most = 0
+
+    def guidance() -> Guidance:
+        nonlocal most
+        inside.append(1)
+        most = max(most, len(inside))
+        time.sleep(0.002)
+        inside.pop()
+        return default_guidance()
+
+    reader = EmbeddedEngine(tmp_path, guidance=guidance)
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        totals = list(threads.map(lambda _: reader.search(ASKED).total, range(12)))
+    assert set(totals) == {2}
+    assert most == 1
+    reader.close()
 
 
 def test_first_letters_are_answered_anew_after_a_commit_and_for_each_viewer(engine: EmbeddedEngine) -> None:

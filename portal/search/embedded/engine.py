@@ -106,6 +106,7 @@ class EmbeddedEngine:
         self._rarities = Rarities(index_kept_s=0.0)
         self._reader: _Reader | None = None
         self._writers: dict[str, _Writer] = {}
+        self._one_search = threading.Lock()
         self._reading = threading.Lock()
         self._writing = threading.RLock()
         self._pid = os.getpid()
@@ -115,8 +116,7 @@ class EmbeddedEngine:
     def search(self, request: SearchRequest) -> SearchResult:
         """See `SearchEngine.search`."""
         began = time.perf_counter()
-        searcher = self._searcher()
-        with translated():
+        with self._searching() as searcher:
             result = find_loosely(request, partial(self._found, searcher))
         return replace(result, took_ms=round((time.perf_counter() - began) * 1000, 2))
 
@@ -155,7 +155,7 @@ class EmbeddedEngine:
         limit: int = 5,
     ) -> tuple[Hit, ...]:
         """See `SearchEngine.similar`."""
-        searcher, schema = self._searcher(), self._schema
+        schema = self._schema
 
         def find(plan: Plan) -> list[Found]:
             parts = plan_parts(schema, plan)
@@ -164,7 +164,8 @@ class EmbeddedEngine:
             parts += [(Occur.MustNot, has_term(schema, "id", document_id)) for document_id in exclude]
             return self._documents(searcher, viewer, parts, limit)
 
-        return find_alike(viewer, text, self._guidance(), partial(self._weigh, searcher), find)
+        with self._searching() as searcher:
+            return find_alike(viewer, text, self._guidance(), partial(self._weigh, searcher), find)
 
     def _documents(
         self, searcher: tantivy.Searcher, viewer: Viewer, parts: Sequence[tuple[Occur, Query]], size: int
@@ -176,14 +177,12 @@ class EmbeddedEngine:
 
     def correct(self, request: SearchRequest) -> str | None:
         """See `SearchEngine.correct`."""
-        searcher = self._searcher()
-        with translated():
+        with self._searching() as searcher:
             return self._asked(searcher, request).correction()
 
     def explain(self, request: SearchRequest, document_id: str) -> Explanation:
         """See `SearchEngine.explain`."""
-        searcher = self._searcher()
-        with translated():
+        with self._searching() as searcher:
             loosely = is_loose(request, partial(self._found, searcher))
             return self._asked(searcher, request, is_loose=loosely).explanation(document_id)
 
@@ -349,9 +348,15 @@ class EmbeddedEngine:
 
     # Files
 
-    def _searcher(self) -> tantivy.Searcher:
-        """Return the newest searcher of the live index."""
-        return self._open(self._folder.live_name(), keep=True).searcher
+    @contextmanager
+    def _searching(self) -> Iterator[tantivy.Searcher]:
+        """Give the newest searcher of the live index, to one search at a time.
+
+        Two at once are no faster by much, as most of a search is Python; but each would keep what it looked at of the
+        index in this process's memory until the last of them is done.
+        """
+        with self._one_search, translated():
+            yield self._open(self._folder.live_name(), keep=True).searcher
 
     def _open(self, name: str, *, keep: bool = False) -> _Reader:
         stamp = self._folder.stamp(name)

@@ -9,9 +9,7 @@ the system's memory, not the disk.
 import os
 from pathlib import Path
 
-MOST_MAPPED_BYTES = 12_000_000
-LOOKED_AT_EVERY = 2
-"""A search after the first adds some 3 MB.  Opening anew costs as much as half a search: its pages are mapped again."""
+MOST_MAPPED_BYTES = 20_000_000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -19,7 +17,6 @@ class Mapped:
     """Watches what has been mapped since the index was opened first."""
 
     def __init__(self) -> None:
-        self._asked = 0
         self._before = 0
 
     def opened(self) -> None:
@@ -28,9 +25,8 @@ class Mapped:
             self._before = mapped_bytes()
 
     def is_much(self) -> bool:
-        """Count a look into the index; say, now and then, whether it is time to open it anew."""
-        self._asked += 1
-        return self._asked % LOOKED_AT_EVERY == 0 and mapped_bytes() - self._before > MOST_MAPPED_BYTES
+        """Say whether it is time to open the index anew."""
+        return mapped_bytes() - self._before > MOST_MAPPED_BYTES
 
 
 def mapped_bytes() -> int:
