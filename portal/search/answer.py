@@ -4,6 +4,7 @@ The engine already filtered by the viewer's tokens.  Here each hit is checked on
 be some seconds behind a change of audience.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ Found = TypeVar("Found", Hit, Suggestion)
 
 log = structlog.get_logger(__name__)
 
+_WORDS = re.compile("[A-Za-z0-9]+")
+
 
 def answer(
     request: SearchRequest, *, engine: SearchEngine, registry: Registry, locale: str, most_named: int | None = None
@@ -34,6 +37,8 @@ def answer(
     """
     try:
         result = search_corrected(request, engine=engine)
+        if result.did_you_mean and not _may_be_said(result.did_you_mean, request, engine, registry):
+            result = engine.search(replace(request, with_correction=False))
         words = result.did_you_mean if result.corrected_from else None
         result = _with_periods(result, replace(request, text=words or request.text), engine)
     except (EngineDown, EngineBusy, BadQuery) as error:
@@ -66,6 +71,23 @@ def search_corrected(request: SearchRequest, *, engine: SearchEngine) -> SearchR
     if not corrected.total:
         return result
     return replace(corrected, query=request.text, corrected_from=request.text, did_you_mean=mended)
+
+
+def _may_be_said(mended: str, request: SearchRequest, engine: SearchEngine, registry: Registry) -> bool:
+    """Say whether each word that was put in stands where the viewer may read now, which the index may not know yet."""
+    typed = set(_WORDS.findall(request.text))
+    for word in set(_WORDS.findall(mended)) - typed:
+        asked = SearchRequest(
+            viewer=request.viewer,
+            text=word,
+            with_facets=False,
+            with_highlights=False,
+            with_correction=False,
+            guidance=Guidance(),
+        )
+        if not still_readable(request.viewer, engine.search(asked).hits, registry):
+            return False
+    return True
 
 
 def first_hits(

@@ -102,6 +102,22 @@ def test_a_typing_error_is_mended_and_said(filled, people, client_for) -> None:
     assert answer.json["total"] == 2
 
 
+@pytest.mark.parametrize(("typed", "mended"), [("zephyrsu", "zephyrus"), ("printer zephyrsu", "printer zephyrus")])
+def test_no_word_of_what_was_withdrawn_is_offered_before_the_index_knows(
+    filled, people, client_for, typed, mended
+) -> None:
+    article = filled.write("Zephyrus is announced", "Nobody may know yet.")
+    filled.catch_up()
+    address = "/api/v1/search?q=" + typed.replace(" ", "+")
+    assert client_for(people.ann).get(address).json["did_you_mean"] == mended
+    articles.archive(article, by=people.dora.viewer)
+    answer = client_for(people.ann).get(address)
+    assert (answer.json["did_you_mean"], answer.json["corrected_from"]) == (None, None)
+    assert "zephyrus" not in answer.text.lower()
+    assert "zephyrus" not in client_for(people.ann).get(address.removeprefix("/api/v1")).text.lower()
+    assert client_for(people.dora).get(address).json["did_you_mean"] == mended, "staff go on"
+
+
 BAD_PARAMETERS = [
     ("q=" + "x" * 1001, "q"),
     ("page=0", "page"),
