@@ -41,7 +41,7 @@ def show_invitation() -> str:
     return render_template("admin/users_new.html", form=InvitationForm(formdata=None))
 
 
-@blueprint.post("")
+@blueprint.post("/new")
 @needs(Permission.MANAGE_USERS)
 def invite() -> ResponseReturnValue:
     """Make an account and mail its owner a link."""

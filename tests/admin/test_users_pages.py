@@ -33,7 +33,7 @@ def test_odd_filters_are_harmless(fred, people, query):
 
 def test_somebody_is_invited(fred, people, outgoing):
     data = {"name": "Zoe", "email": "zoe@example.com", "role": "customer", "customer_id": "alpha works", "locale": "zh"}
-    answer = fred.post("/admin/users", data=data)
+    answer = fred.post("/admin/users/new", data=data)
     assert answer.status_code == 303
     zoe = db.session.query(User).filter(User.with_email("zoe@example.com")).one()
     assert (zoe.role, zoe.customer_id, zoe.locale) == ("customer", people.company_a, "zh")
@@ -45,11 +45,11 @@ def test_somebody_is_invited(fred, people, outgoing):
 
 def test_a_bad_invitation_keeps_what_was_typed(fred, people):
     data = {"name": "Zoe Q", "email": "alice@example.com", "role": "agent", "customer_id": "", "locale": ""}
-    answer = fred.post("/admin/users", data=data)
+    answer = fred.post("/admin/users/new", data=data)
     assert answer.status_code == 422
     assert "Somebody has this e-mail address already." in answer.text
     assert 'value="Zoe Q"' in answer.text
-    refused = fred.post("/admin/users", data={**data, "email": "z@example.com", "customer_id": "Nobody Ltd"})
+    refused = fred.post("/admin/users/new", data={**data, "email": "z@example.com", "customer_id": "Nobody Ltd"})
     assert "There is no customer" in refused.text
 
 

@@ -67,6 +67,27 @@ def test_signing_out_leaves_nothing_behind_the_back_button(open_page: Open, url:
     assert people.alice.email not in page.content()
 
 
+def test_an_invitation_that_was_begun_is_there_again(open_page: Open, url: str, people: People) -> None:
+    page = open_page(f"{url}/sign-in")
+    sign_in(page, people.fred.email)
+    page.goto(f"{url}/admin/users/new")
+    page.fill("#name", "Zoe")
+    page.locator("#email").focus()
+    expect(page.locator("[data-draft-state]")).to_contain_text("Draft saved in this browser")
+    follow(page.locator("main [type=submit]"))
+    expect(page.locator("#name")).to_have_value("Zoe")
+    page.reload()
+    page.goto(f"{url}/admin/users")
+    page.goto(f"{url}/admin/users/new")
+    expect(page.locator("#name")).to_have_value("Zoe")
+    page.fill("#email", "zoe@example.com")
+    follow(page.locator("main [type=submit]"))
+    expect(page.locator("h1")).to_contain_text("Zoe")
+    page.goto(f"{url}/admin/users/new")
+    expect(page.locator("[data-draft-state]")).to_have_text("")
+    expect(page.locator("#name")).to_have_value("")
+
+
 @pytest.mark.parametrize(
     ("language", "theme", "size"), [("en", "light", DESKTOP), ("zh", "dark", PHONE)], ids=["desktop", "phone"]
 )
