@@ -9,7 +9,7 @@ the system's memory, not the disk.
 import os
 from pathlib import Path
 
-MOST_MAPPED_BYTES = 20_000_000
+MOST_MAPPED_BYTES = 30_000_000
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
