@@ -177,6 +177,8 @@ class Worker:
         self._doing = "building an index"
         more = self._rebuild.step()
         self._doing = "waiting"
+        if not (more or is_behind):
+            self._engine.rest()
         return more or is_behind
 
     def _drain(self) -> bool:

@@ -9,9 +9,10 @@ from flask import Flask, current_app
 from indexer import claims
 from indexer.duties import DUTIES
 from indexer.rebuild import Rebuild, ensure_index
-from indexer.worker import Worker
+from indexer.worker import Duty, Worker
 from portal import outbox
 from portal.app import ROOT
+from portal.commands import memory
 from portal.commands.processes import Family, NotStarted, Program, hold_lock
 from portal.commands.starting import check_data_folder, listen, require_tables, say, set_up_logging, settings_of_process
 from portal.extensions import db
@@ -22,6 +23,7 @@ from portal.settings import Settings
 
 MOST_AT_START = 5_000
 """So many objects are indexed within seconds, so that the first search after the first start finds them."""
+RETURN_MEMORY = Duty("memory", 60.0, memory.trim)
 
 
 # init
@@ -76,7 +78,7 @@ def worker() -> None:
     require_tables(settings)
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     engine = make_engine(settings, for_writing=True)
-    Worker(settings, engine, application=app.app_context, duties=DUTIES).run()
+    Worker(settings, engine, application=app.app_context, duties=(*DUTIES, RETURN_MEMORY)).run()
 
 
 # up

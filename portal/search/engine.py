@@ -127,5 +127,8 @@ class SearchEngine(Protocol):
     def check(self, index: str) -> None:
         """Read the whole index and raise `IndexCorrupt` if something of it is damaged."""
 
+    def rest(self) -> None:
+        """Give back what only writing needs, if nothing was written for a while; who has a pause calls it often."""
+
     def close(self) -> None:
         """Let go of files, locks and connections; what was written is committed first."""

@@ -101,6 +101,9 @@ class MemoryEngine:
 
     def check(self, index: str) -> None: ...
 
+    def rest(self) -> None:
+        self.before("rest")
+
     def close(self) -> None: ...
 
     def __getattr__(self, name: str) -> Any:

@@ -51,3 +51,15 @@ def test_a_rebuild_goes_on_while_people_save_without_a_pause(app: Flask, engine,
     while worker._go_once() and rounds < 200 and engine.live != wanted:
         rounds += 1
     assert engine.live == wanted, db.session.execute(select(IndexBuild.name, IndexBuild.state)).all()
+
+
+def test_the_engine_rests_in_a_pause_alone(app: Flask, engine, settings, monkeypatch):
+    steps = []
+    monkeypatch.setattr(engine, "before", steps.append)
+    monkeypatch.setattr("indexer.worker.DRAIN_S", 0.0)
+    save_articles(6)
+    worker = Worker(settings, engine, application=app.app_context)
+    while worker._go_once():
+        assert "rest" not in steps
+    assert steps.count("commit") >= 1
+    assert steps[-1] == "rest"

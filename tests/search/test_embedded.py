@@ -249,6 +249,27 @@ def test_who_searches_meanwhile_is_not_disturbed(engine: EmbeddedEngine, monkeyp
     assert set(totals) == {2}
 
 
+def test_an_index_that_nothing_is_written_to_is_closed_and_stays_this_process_s(
+    engine: EmbeddedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held() -> int:
+        gc.collect()
+        return Path("/proc/self/maps").read_text().count(str(tmp_path / "one"))
+
+    engine.rest()
+    before = held()
+    assert before > 0, "it was written to just now"
+    monkeypatch.setattr("portal.search.embedded.engine.RESTS_AFTER_S", 0.0)
+    engine.write("one", [document(3, "alpha")])
+    engine.rest()
+    assert held() == 0
+    with pytest.raises(EngineLocked):
+        EmbeddedEngine(tmp_path).write("one", [document(4, "alpha")])
+    assert engine.search(ASKED).total == 3, "what waited for a commit was committed"
+    put(engine, [document(4, "alpha")])
+    assert engine.search(ASKED).total == 4
+
+
 def test_one_search_at_a_time_keeps_pages_of_the_index(engine: EmbeddedEngine, tmp_path: Path) -> None:
     inside: list[int] = []
     most = 0

@@ -51,6 +51,8 @@ from portal.search.stages import SecondStage
 
 WRITER_MEMORY = 96_000_000
 WRITER_THREADS = 1
+RESTS_AFTER_S = 120.0
+"""An index that nothing is written to is closed after so long: by then it merges no more."""
 MOST_PENDING = 50_000
 WALK_STEP = 5_000
 LONGEST_BEGUN = 2
@@ -80,6 +82,7 @@ class _Writer:
     writer: tantivy.IndexWriter
     searcher: tantivy.Searcher
     pending: dict[int, int] = field(default_factory=dict)
+    asked_at: float = field(default_factory=time.monotonic)
 
 
 # What a forked child inherits cannot be closed there (its threads are gone) and must not be dropped either.
@@ -333,15 +336,16 @@ class EmbeddedEngine:
         if damaged is not None:
             raise corrupt(index, f"the file {damaged} is damaged")
 
+    def rest(self) -> None:
+        """See `SearchEngine.rest`."""
+        self._end_writers(idle_s=RESTS_AFTER_S)
+
     def close(self) -> None:
         """See `SearchEngine.close`."""
         with self._writing:
             if self._pid != os.getpid():
                 return
-            for name, opened in list(self._writers.items()):
-                self.commit(name)
-                opened.writer.wait_merging_threads()
-            self._writers.clear()
+            self._end_writers()
             self._folder.unlock()
         with self._reading:
             self._reader = None
@@ -392,6 +396,7 @@ class EmbeddedEngine:
     def _writer(self, name: str) -> _Writer:
         opened = self._writers.get(name)
         if opened is not None and self._pid == os.getpid():
+            opened.asked_at = time.monotonic()
             return opened
         self._lock()
         self._folder.stamp(name)
@@ -409,6 +414,18 @@ class EmbeddedEngine:
             opened = _Writer(index, writer, index.searcher())
         self._writers[name] = opened
         return opened
+
+    def _end_writers(self, idle_s: float = 0.0) -> None:
+        """Close the indices that nobody wrote to for so long; what they still merge is waited for."""
+        with self._writing:
+            if self._pid != os.getpid():
+                return
+            for name, opened in list(self._writers.items()):
+                if time.monotonic() - opened.asked_at >= idle_s:
+                    with self._writing_to(name):
+                        self.commit(name)
+                        opened.writer.wait_merging_threads()
+                    del self._writers[name]
 
     @contextmanager
     def _writing_to(self, name: str) -> Iterator[None]:

@@ -470,6 +470,9 @@ class OpenSearchEngine:
                 "if it does not recover, `casebook index rebuild` makes it again."
             )
 
+    def rest(self) -> None:
+        """See `SearchEngine.rest`: between two batches nothing is held."""
+
     def close(self) -> None:
         """See `SearchEngine.close`."""
         self._breaker.close()
