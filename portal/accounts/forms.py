@@ -9,11 +9,7 @@ from wtforms.validators import InputRequired, Length, NumberRange, Optional
 from portal.accounts import passwords, users
 from portal.errors import Invalid
 
-LANGUAGES = [
-    SelectChoice("", _("As my browser asks")),
-    SelectChoice("en", "English"),
-    SelectChoice("zh", "中文"),
-]
+LANGUAGES = [SelectChoice("en", "English"), SelectChoice("zh", "中文")]
 PASSWORD_HINT = _("At least %(least)d characters; a few words are easier to keep than signs.", least=passwords.SHORTEST)
 
 
@@ -51,7 +47,7 @@ class ProfileForm(FlaskForm):
     """What somebody is called and reads."""
 
     name = StringField(_("Name"), [InputRequired(_("Type your name.")), Length(max=users.LONGEST_NAME)])
-    locale = SelectField(_("Language"), choices=LANGUAGES)
+    locale = SelectField(_("Language"), choices=[SelectChoice("", _("As my browser asks")), *LANGUAGES])
 
 
 class PasswordForm(FlaskForm):

@@ -43,7 +43,7 @@ class InvitationForm(RoleForm):
 
     name = StringField(_("Name"), [InputRequired(_("Type a name.")), Length(max=users.LONGEST_NAME)])
     email = EmailField(_("E-mail address"), [InputRequired(_("Type an e-mail address."))])
-    locale = SelectField(_("Language"), choices=LANGUAGES)
+    locale = SelectField(_("Language"), choices=[SelectChoice("", _("As their browser asks")), *LANGUAGES])
 
 
 class ConfirmationForm(FlaskForm):

@@ -100,6 +100,9 @@ def test_a_typing_error_is_mended_and_said(filled, people, client_for) -> None:
     assert answer.json["corrected_from"] == "pritner"
     assert answer.json["did_you_mean"] == "printer"
     assert answer.json["total"] == 2
+    page = client_for(people.ann).get("/search?q=pritner").text
+    assert "2 results for “printer”" in page
+    assert "Nothing was found for “pritner”." in page
 
 
 @pytest.mark.parametrize(("typed", "mended"), [("zephyrsu", "zephyrus"), ("printer zephyrsu", "printer zephyrus")])
