@@ -4,15 +4,15 @@ The engine already filtered by the viewer's tokens.  Here each hit is checked on
 be some seconds behind a change of audience.
 """
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from portal.access import Viewer
+from portal.search import analysis
 from portal.search.engine import BadQuery, EngineBusy, EngineDown, SearchEngine
 from portal.search.evaluation import CUT
 from portal.search.facets import UPDATED, is_own_period
@@ -24,8 +24,6 @@ from portal.search.sources import Registry
 Found = TypeVar("Found", Hit, Suggestion)
 
 log = structlog.get_logger(__name__)
-
-_WORDS = re.compile("[A-Za-z0-9]+")
 
 
 def answer(
@@ -39,8 +37,7 @@ def answer(
         result = search_corrected(request, engine=engine)
         if result.did_you_mean and not _may_be_said(result.did_you_mean, request, engine, registry):
             result = engine.search(replace(request, with_correction=False))
-        words = result.did_you_mean if result.corrected_from else None
-        result = _with_periods(result, replace(request, text=words or request.text), engine)
+        result = _with_periods(result, replace(request, text=result.searched), engine)
     except (EngineDown, EngineBusy, BadQuery) as error:
         log.warning("search is degraded", reason=str(error), engine=engine.name)
         return degraded(request, registry=registry, engine_name=engine.name)
@@ -75,16 +72,9 @@ def search_corrected(request: SearchRequest, *, engine: SearchEngine) -> SearchR
 
 def _may_be_said(mended: str, request: SearchRequest, engine: SearchEngine, registry: Registry) -> bool:
     """Say whether each word that was put in stands where the viewer may read now, which the index may not know yet."""
-    typed = set(_WORDS.findall(request.text))
-    for word in set(_WORDS.findall(mended)) - typed:
-        asked = SearchRequest(
-            viewer=request.viewer,
-            text=word,
-            with_facets=False,
-            with_highlights=False,
-            with_correction=False,
-            guidance=Guidance(),
-        )
+    plain = SearchRequest(viewer=request.viewer, guidance=Guidance())
+    for word in set(analysis.words(mended)).difference(analysis.words(request.text)):
+        asked = _hits_alone(plain, text=word)
         if not still_readable(request.viewer, engine.search(asked).hits, registry):
             return False
     return True
@@ -118,6 +108,11 @@ def first_hits(
     return search_corrected(request, engine=engine).hits
 
 
+def _hits_alone(request: SearchRequest, **changes: Any) -> SearchRequest:
+    """Return a request for the first hits and their number: nothing else is counted, nothing marked or mended."""
+    return replace(request, page=1, with_facets=False, with_highlights=False, with_correction=False, **changes)
+
+
 def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEngine) -> SearchResult:
     """Count the chosen ranges of days, which engines do not count among the ages."""
     chosen = request.filters.get(UPDATED, ())
@@ -126,15 +121,7 @@ def _with_periods(result: SearchResult, request: SearchRequest, engine: SearchEn
         return result
     counts: dict[str, int] = {}
     for value in periods:
-        alone = replace(
-            request,
-            filters={**request.filters, UPDATED: (value,)},
-            size=1,
-            page=1,
-            with_facets=False,
-            with_highlights=False,
-            with_correction=False,
-        )
+        alone = _hits_alone(request, filters={**request.filters, UPDATED: (value,)}, size=1)
         counts[value] = result.total if chosen == (value,) else engine.search(alone).total
     counted = tuple(replace(v, count=counts.get(v.value, v.count)) for v in result.facets[UPDATED])
     return replace(result, facets={**result.facets, UPDATED: counted})
@@ -144,16 +131,7 @@ def _count_hidden(request: SearchRequest, result: SearchResult, engine: SearchEn
     """Return how many hits the hides took away, for the staff who see that a rule acts."""
     if all(rule.is_pin for rule in result.rules) or not request.with_hides:
         return 0
-    bare = replace(
-        request,
-        text=(result.did_you_mean or request.text) if result.corrected_from else request.text,
-        with_hides=False,
-        page=1,
-        size=1,
-        with_facets=False,
-        with_highlights=False,
-        with_correction=False,
-    )
+    bare = _hits_alone(request, text=result.searched, with_hides=False, size=1)
     try:
         return max(0, engine.search(bare).total - result.total)
     except (EngineDown, EngineBusy, BadQuery):

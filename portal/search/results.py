@@ -106,6 +106,11 @@ class SearchResult:
     size: int = 20
 
     @property
+    def searched(self) -> str:
+        """The words that the hits are for: the mended ones where the typed ones found nothing."""
+        return self.did_you_mean if self.corrected_from and self.did_you_mean else self.query
+
+    @property
     def pages(self) -> int:
         """How many pages there are, as far as they can be reached."""
         reachable = min(self.total, 10_000)

@@ -257,8 +257,7 @@ def test_an_index_that_nothing_is_written_to_is_closed_and_stays_this_process_s(
         return Path("/proc/self/maps").read_text().count(str(tmp_path / "one"))
 
     engine.rest()
-    before = held()
-    assert before > 0, "it was written to just now"
+    assert held() > 0, "it was written to just now"
     monkeypatch.setattr("portal.search.embedded.engine.RESTS_AFTER_S", 0.0)
     engine.write("one", [document(3, "alpha")])
     engine.rest()

@@ -343,8 +343,6 @@ class EmbeddedEngine:
     def close(self) -> None:
         """See `SearchEngine.close`."""
         with self._writing:
-            if self._pid != os.getpid():
-                return
             self._end_writers()
             self._folder.unlock()
         with self._reading:
@@ -418,8 +416,7 @@ class EmbeddedEngine:
     def _end_writers(self, idle_s: float = 0.0) -> None:
         """Close the indices that nobody wrote to for so long; what they still merge is waited for."""
         with self._writing:
-            if self._pid != os.getpid():
-                return
+            self._leave_inherited()
             for name, opened in list(self._writers.items()):
                 if time.monotonic() - opened.asked_at >= idle_s:
                     with self._writing_to(name):
